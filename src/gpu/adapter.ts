@@ -1,0 +1,140 @@
+/**
+ * What is known about an adapter, and what to request from it.
+ *
+ * @module
+ */
+
+/** Compute limits that the library asks the adapter for in full and reports. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxUniformBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "minStorageBufferOffsetAlignment",
+  "minUniformBufferOffsetAlignment",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+/** Optional features that kernels can use; each is requested when the adapter lists it. */
+const FEATURES = ["timestamp-query", "subgroups", "shader-f16", SUBGROUP_MATRIX];
+
+/** The device's compute limits, in bytes or counts as the WebGPU specification defines them. */
+export interface GpuLimits {
+  /** Largest buffer, bytes. */
+  readonly maxBufferSize: number;
+  /** Largest range bound as storage, bytes. */
+  readonly maxStorageBufferBindingSize: number;
+  /** Largest range bound as uniform, bytes. */
+  readonly maxUniformBufferBindingSize: number;
+  /** Storage bindings of one kernel. */
+  readonly maxStorageBuffersPerShaderStage: number;
+  /** Offsets of storage bindings are multiples of this, bytes. */
+  readonly minStorageBufferOffsetAlignment: number;
+  /** Offsets of uniform bindings are multiples of this, bytes. */
+  readonly minUniformBufferOffsetAlignment: number;
+  /** Workgroup memory of one kernel, bytes. */
+  readonly maxComputeWorkgroupStorageSize: number;
+  /** Invocations of one workgroup. */
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  /** Workgroup size along x. */
+  readonly maxComputeWorkgroupSizeX: number;
+  /** Workgroup size along y. */
+  readonly maxComputeWorkgroupSizeY: number;
+  /** Workgroup size along z. */
+  readonly maxComputeWorkgroupSizeZ: number;
+  /** Workgroups of one dispatch along each axis. */
+  readonly maxComputeWorkgroupsPerDimension: number;
+}
+
+/** Facts about an open adapter. Kernel variants are chosen by them and runs record them. */
+export interface AdapterFacts {
+  /** The adapter's name, for example "NVIDIA H100" or "llvmpipe (LLVM 15.0.6, 256 bits)". */
+  readonly name: string;
+  /** The vendor, as the provider words it. */
+  readonly vendor: string;
+  /** The architecture; empty where the provider does not tell. */
+  readonly architecture: string;
+  /** The driver and its version; empty where the provider does not tell. */
+  readonly driver: string;
+  /** Whether the "GPU" is the CPU (lavapipe, SwiftShader, WARP). */
+  readonly software: boolean;
+  /** Subgroup sizes, or undefined when kernels cannot use subgroups. */
+  readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** Whether kernels may `enable f16`. */
+  readonly f16: boolean;
+  /** Whether dispatches can be timed. */
+  readonly timestamps: boolean;
+  /** Whether kernels may use subgroup matrices (tensor cores). */
+  readonly subgroupMatrix: boolean;
+  /** The device's limits. */
+  readonly limits: GpuLimits;
+}
+
+/** Subgroup sizes are standard members of `GPUAdapterInfo` that older type libraries lack. */
+type Info = GPUAdapterInfo & {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly isFallbackAdapter?: boolean;
+};
+
+/** Whether the adapter runs on the CPU, from the standard flag or the known drivers' names. */
+export function isSoftware(info: GPUAdapterInfo): boolean {
+  return (info as Info).isFallbackAdapter === true ||
+    /llvmpipe|lavapipe|swiftshader|basic render/i.test(`${info.device} ${info.description}`);
+}
+
+/**
+ * The name of an adapter. Dawn keeps a readable name of lavapipe in the description and an identifier
+ * in `device`; for hardware it is the other way round, and wgpu has only a description.
+ */
+export function adapterName(info: GPUAdapterInfo): string {
+  return adapterWords(info).name;
+}
+
+function adapterWords(info: GPUAdapterInfo): { name: string; driver: string } {
+  const { device, description } = info;
+  // A bare number in `device` is a PCI id; a description with a colon or a version is the driver's.
+  if (device === "" || /^\d+$/.test(device)) return { name: description, driver: "" };
+  return { name: device, driver: description };
+}
+
+/** Describes an open device. */
+export function adapterFacts(device: GPUDevice, info: GPUAdapterInfo): AdapterFacts {
+  const features: ReadonlySet<string> = device.features as unknown as ReadonlySet<string>;
+  const { subgroupMinSize: min, subgroupMaxSize: max } = info as Info;
+  const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
+  return {
+    ...adapterWords(info),
+    vendor: info.vendor,
+    architecture: info.architecture,
+    software: isSoftware(info),
+    subgroups: features.has("subgroups") && min !== undefined && max !== undefined
+      ? { min, max }
+      : undefined,
+    f16: features.has("shader-f16"),
+    timestamps: features.has("timestamp-query"),
+    subgroupMatrix: features.has(SUBGROUP_MATRIX),
+    limits: limits as unknown as GpuLimits,
+  };
+}
+
+/** The device descriptor that asks for every useful feature and limit that the adapter has. */
+export function deviceRequest(adapter: GPUAdapter): GPUDeviceDescriptor {
+  const features: ReadonlySet<string> = adapter.features as unknown as ReadonlySet<string>;
+  const requiredLimits: Record<string, number> = {};
+  for (const name of LIMITS) {
+    const value = adapter.limits[name];
+    if (value !== undefined) requiredLimits[name] = value;
+  }
+  return {
+    label: "moiie-lab",
+    requiredFeatures: FEATURES.filter((name) => features.has(name)) as GPUFeatureName[],
+    requiredLimits,
+  };
+}

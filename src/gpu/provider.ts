@@ -1,0 +1,120 @@
+/**
+ * Finding a WebGPU implementation: Dawn (`npm:webgpu`), Deno's own (wgpu), or the browser's.
+ *
+ * @module
+ */
+
+import { paced } from "./pace.ts";
+import { adapterName, isSoftware } from "./adapter.ts";
+
+/** Where a device comes from. */
+export type ProviderName = "dawn" | "deno" | "browser";
+
+/** What the search for an adapter may be told. */
+export interface AdapterQuery {
+  /** Only this provider. Default: Dawn, then the runtime's own. */
+  readonly provider?: ProviderName;
+  /** A part of the adapter's name. */
+  readonly adapter?: string;
+  /** `true`: only an adapter that runs on the CPU; `false`: never one. Default: whatever is best. */
+  readonly software?: boolean;
+  /**
+   * Ask Dawn for subgroup matrices (tensor cores), which it offers only together with its unsafe
+   * interfaces. Default false.
+   */
+  readonly subgroupMatrix?: boolean;
+}
+
+/** An adapter and the provider that offers it. */
+export interface FoundAdapter {
+  /** The provider. */
+  readonly provider: ProviderName;
+  /** The adapter. */
+  readonly adapter: GPUAdapter;
+}
+
+/** The remedy that every "no adapter" error ends with. */
+export const NO_ADAPTER_REMEDY: string =
+  "In a checkout of the repository, `deno task doctor` names what is missing and `deno task start` " +
+  "installs a software driver. By hand: install the GPU maker's Vulkan driver, or on Debian and " +
+  "Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers` (on Debian 12 with " +
+  "`-t bookworm-backports`, because Dawn refuses its stock Mesa 22).";
+
+/**
+ * Dawn's instances, by their flags. An instance whose last reference is collected takes the process
+ * down with it, so they are kept for the life of the process.
+ */
+const dawnInstances = new Map<string, GPU>();
+
+async function dawn(flags: string[]): Promise<GPU> {
+  const key = flags.join(" ");
+  let gpu = dawnInstances.get(key);
+  if (gpu === undefined) {
+    // Only here, so that users of another provider never load the native library.
+    const { create } = await import("webgpu");
+    gpu = create(flags) as unknown as GPU;
+    dawnInstances.set(key, gpu);
+  }
+  return gpu;
+}
+
+function hasRuntimeOf(provider: ProviderName): boolean {
+  const inDeno = "Deno" in globalThis;
+  const native = inDeno || "process" in globalThis;
+  if (provider === "dawn") return native;
+  return provider === "deno" ? inDeno : !inDeno;
+}
+
+async function gpuOf(provider: ProviderName, query: AdapterQuery): Promise<GPU> {
+  if (provider === "dawn") {
+    const flags: string[] = [];
+    if (query.adapter) flags.push(`adapter=${query.adapter}`);
+    if (query.subgroupMatrix) flags.push("enable-dawn-features=allow_unsafe_apis");
+    return await dawn(flags);
+  }
+  const gpu: GPU | undefined = globalThis.navigator?.gpu;
+  if (!gpu) throw new Error("navigator.gpu does not exist here");
+  return gpu;
+}
+
+async function request(provider: ProviderName, query: AdapterQuery): Promise<GPUAdapter> {
+  const gpu = await gpuOf(provider, query);
+  const adapter = await paced(() =>
+    gpu.requestAdapter({
+      powerPreference: "high-performance",
+      forceFallbackAdapter: query.software === true,
+    })
+  );
+  if (!adapter) throw new Error("no adapter that it accepts");
+  const name = adapterName(adapter.info);
+  const wanted = query.adapter?.toLowerCase();
+  const words = `${name} ${adapter.info.description}`.toLowerCase();
+  if (wanted !== undefined && !words.includes(wanted)) {
+    throw new Error(`its adapter is "${name}", not one named "${query.adapter}"`);
+  }
+  if (query.software !== undefined && query.software !== isSoftware(adapter.info)) {
+    throw new Error(`its adapter "${name}" ${query.software ? "is hardware" : "runs on the CPU"}`);
+  }
+  return adapter;
+}
+
+/**
+ * Finds an adapter: Dawn's first, then that of the runtime itself.
+ *
+ * @throws Error when no provider has a fitting adapter; the message says what each one answered and
+ * how to remedy it.
+ */
+export async function findAdapter(query: AdapterQuery = {}): Promise<FoundAdapter> {
+  const providers: ProviderName[] = query.provider
+    ? [query.provider]
+    : (["dawn", "deno", "browser"] as const).filter(hasRuntimeOf);
+  const answers: string[] = [];
+  for (const provider of providers) {
+    try {
+      return { provider, adapter: await request(provider, query) };
+    } catch (error) {
+      answers.push(`${provider}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(`No GPU adapter found (${answers.join("; ")}). ${NO_ADAPTER_REMEDY}`);
+}
