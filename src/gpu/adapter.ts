@@ -101,7 +101,7 @@ function adapterWords(info: GPUAdapterInfo): { name: string; driver: string } {
   const { device, description } = info;
   // A bare number in `device` is a PCI id; a description with a colon or a version is the driver's.
   if (device === "" || /^\d+$/.test(device)) return { name: description, driver: "" };
-  return { name: device, driver: description };
+  return { name: device.replace(/-+$/, ""), driver: description };
 }
 
 /** Describes an open device. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { GpuMemory } from "./account.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** The numbered source lines around `line` (1-based), with a mark at the line. */
@@ -55,4 +56,25 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 ? value : Number(value.toFixed(2))} ${units[unit]}`;
+}
+
+/** The error for a buffer that the device had no room for: what was asked for and what is held. */
+export function outOfMemory(
+  { size, label, where, largest, held, cause }: {
+    readonly size: number;
+    readonly label: string;
+    readonly where: string;
+    readonly largest: readonly { readonly label: string; readonly bytes: number }[];
+    readonly held: GpuMemory;
+    readonly cause: unknown;
+  },
+): Error {
+  const names = largest.map(({ label, bytes }) => `"${label}" ${formatBytes(bytes)}`).join(", ");
+  return new Error(
+    `Out of GPU memory allocating ${formatBytes(size)} for "${label}" on ${where}: ` +
+      `${formatBytes(held.live)} were held in ${held.buffers} buffers (largest: ${names}), ` +
+      `${formatBytes(held.pooled)} in free ones, which are now destroyed. Use a smaller batch or ` +
+      "model, dispose tensors that are no longer needed, or close other programs on the GPU.",
+    { cause },
+  );
 }

@@ -4,72 +4,28 @@
  * @module
  */
 
-import { type AdapterFacts, adapterFacts, deviceRequest } from "./adapter.ts";
+import type { GpuCounters, GpuMemory } from "./account.ts";
+import type { AdapterFacts } from "./adapter.ts";
 import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
-import { formatBytes } from "./errors.ts";
+import { formatBytes, outOfMemory } from "./errors.ts";
 import type { BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
+import { LateErrors } from "./late_errors.ts";
 import { paced } from "./pace.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { BufferPool, sizeClass } from "./pool.ts";
 import { type KernelTime, Profile } from "./profile.ts";
-import { type AdapterQuery, findAdapter, type ProviderName } from "./provider.ts";
+import type { ProviderName } from "./provider.ts";
+import { checkBindings, checkWrite, planRead } from "./ranges.ts";
 
 const STORAGE = BUFFER_USAGE.storage | BUFFER_USAGE.copySrc | BUFFER_USAGE.copyDst;
 const STAGING = BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst;
 /** Free buffers are kept up to this size, or up to what is in use, whichever is more. */
 const KEEP_BYTES = 256 * 2 ** 20;
 const KEEP_STAGING_BYTES = 64 * 2 ** 20;
+/** How long a failed wait may wait for the report that the device was lost, ms. */
+const LOSS_REPORT_MS = 50;
 
-/** How to open the GPU. */
-export interface GpuOptions extends AdapterQuery {
-  /** Use this device, which stays the caller's: `dispose` does not destroy it. */
-  readonly device?: GPUDevice;
-}
-
-/** What was ever created or done, to show that a replayed plan creates nothing. */
-export interface GpuCounters {
-  /** Buffers created (a pooled buffer that is used again does not count). */
-  readonly buffers: number;
-  /** Bind groups created. */
-  readonly bindGroups: number;
-  /** Pipelines compiled. */
-  readonly pipelines: number;
-  /** Command buffers submitted. */
-  readonly submits: number;
-  /** Kernels dispatched. */
-  readonly dispatches: number;
-}
-
-/** The device memory that is held, in bytes. */
-export interface GpuMemory {
-  /** Bytes in acquired buffers. */
-  readonly live: number;
-  /** The most there ever were. */
-  readonly peak: number;
-  /** Bytes of free buffers kept for reuse. */
-  readonly pooled: number;
-  /** Number of acquired buffers. */
-  readonly buffers: number;
-}
-
-/**
- * Opens the GPU: Dawn's best adapter, else the runtime's own (Deno's `navigator.gpu`, a browser's).
- *
- * @throws Error when there is no adapter; the message says what each provider answered and the
- * remedy.
- */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { device } = options;
-  if (device) {
-    const facts = adapterFacts(device, device.adapterInfo);
-    return new Gpu(device, "given", facts, false);
-  }
-  const { provider, adapter } = await findAdapter(options);
-  const opened = await paced(() => adapter.requestDevice(deviceRequest(adapter)));
-  return new Gpu(opened, provider, adapterFacts(opened, adapter.info), true);
-}
-
-/** An open GPU. Make one with {@link openGpu}. */
+/** An open GPU. Make one with `openGpu`. */
 export class Gpu implements Disposable {
   /** The WebGPU device. */
   readonly device: GPUDevice;
@@ -85,14 +41,10 @@ export class Gpu implements Disposable {
   readonly #staging = new BufferPool(KEEP_STAGING_BYTES);
   readonly #pipelines: PipelineCache;
   readonly #counts = { buffers: 0, bindGroups: 0, submits: 0, dispatches: 0 };
-  readonly #onError = (event: GPUUncapturedErrorEvent): void => this.#collect(event);
-  /** Checks under way whose outcome the next wait must include. */
-  readonly #pending = new Set<Promise<void>>();
-  #errors: Error[] = [];
-  #lastSubmit: readonly Launch[] = [];
+  readonly #late = new LateErrors();
   #closed: string | undefined;
 
-  /** Use {@link openGpu}. */
+  /** Use `openGpu`. */
   constructor(
     device: GPUDevice,
     provider: ProviderName | "given",
@@ -103,8 +55,8 @@ export class Gpu implements Disposable {
     this.provider = provider;
     this.adapter = adapter;
     this.#owned = owned;
-    this.#pipelines = new PipelineCache(device, (error) => this.#expect(error));
-    device.addEventListener("uncapturederror", this.#onError as EventListener);
+    this.#pipelines = new PipelineCache(device, this.#late.expect);
+    device.addEventListener("uncapturederror", this.#late.collect as EventListener);
     this.lost = device.lost.then((info) => {
       this.#closed ??= `The GPU device was lost (${info.reason ?? "unknown"}: ${info.message}). ` +
         "Open a new one with openGpu() and restore the last checkpoint.";
@@ -178,15 +130,9 @@ export class Gpu implements Disposable {
   write(target: BufferRange | GPUBuffer, data: ArrayBufferView, offset: number = 0): void {
     this.#alive();
     const range = "buffer" in target ? target : { buffer: target, offset: 0, size: target.size };
+    checkWrite(range, offset, data.byteLength);
     const { buffer } = range;
     const start = range.offset + offset;
-    if (start % 4 !== 0 || offset < 0 || offset + data.byteLength > range.size) {
-      throw new RangeError(
-        `Cannot write ${data.byteLength} bytes at offset ${offset} of a range of ${range.size} ` +
-          `bytes that begins at ${range.offset} of "${buffer.label}" (${buffer.size} bytes): ` +
-          "the data must fit and start at a multiple of 4.",
-      );
-    }
     const { queue } = this.device;
     const source = data.buffer as ArrayBuffer;
     const whole = data.byteLength - data.byteLength % 4;
@@ -216,24 +162,8 @@ export class Gpu implements Disposable {
   async readMany(ranges: readonly BufferRange[]): Promise<ArrayBuffer[]> {
     this.#alive();
     if (ranges.length === 0) return [];
-    let total = 0;
-    // Copies move multiples of 4 bytes from multiples of 4; the odd ends are cut off afterwards.
-    const parts = ranges.map(({ buffer, offset, size }) => {
-      if (!(offset >= 0 && size >= 0 && offset + size <= buffer.size)) {
-        throw new RangeError(
-          `Cannot read ${size} bytes at ${offset} of "${buffer.label}" (${buffer.size} bytes).`,
-        );
-      }
-      const from = offset - offset % 4;
-      const length = Math.ceil((offset + size) / 4) * 4 - from;
-      const at = total;
-      total += length;
-      return { buffer, from, length, at, begin: at + offset - from, size };
-    });
     const limit = this.adapter.limits.maxBufferSize;
-    if (total > limit) {
-      throw new RangeError(`Cannot read ${total} bytes at once: the limit is ${limit}.`);
-    }
+    const { parts, total } = planRead(ranges, limit);
     const size = sizeClass(total, limit);
     const staging = this.#staging.acquire(
       size,
@@ -272,7 +202,7 @@ export class Gpu implements Disposable {
   async prepare(kernels: readonly Kernel[]): Promise<void> {
     this.#alive();
     await paced(() => this.#pipelines.prepare(kernels));
-    this.#throwCollected();
+    this.#late.throwAny();
   }
 
   /**
@@ -282,7 +212,7 @@ export class Gpu implements Disposable {
    */
   bindGroup(kernel: Kernel, buffers: readonly BufferRange[]): GPUBindGroup {
     this.#alive();
-    this.#checkRanges(kernel, buffers);
+    checkBindings(kernel, buffers, this.adapter.limits);
     this.#counts.bindGroups++;
     return this.device.createBindGroup({
       label: kernel.label,
@@ -321,7 +251,7 @@ export class Gpu implements Disposable {
       encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, from.size);
     }
     profile?.resolve(encoder);
-    this.#lastSubmit = launches;
+    this.#late.lastSubmit = launches;
     this.#counts.dispatches += launches.length;
     this.#submit(encoder);
   }
@@ -373,10 +303,8 @@ export class Gpu implements Disposable {
 
   /** Destroys all buffers and, unless the caller gave it, the device. */
   dispose(): void {
-    if (this.#closed === undefined || !this.#closed.startsWith("This Gpu")) {
-      this.#closed = "This Gpu was disposed; open another with openGpu().";
-      this.device.removeEventListener("uncapturederror", this.#onError as EventListener);
-    }
+    this.#closed = "This Gpu was disposed; open another with openGpu().";
+    this.device.removeEventListener("uncapturederror", this.#late.collect as EventListener);
     this.#buffers.destroy();
     this.#staging.destroy();
     if (this.#owned) this.device.destroy();
@@ -400,92 +328,35 @@ export class Gpu implements Disposable {
     this.device.pushErrorScope("out-of-memory");
     const buffer = this.device.createBuffer({ size, usage, label });
     const scope = this.device.popErrorScope();
+    this.#late.expect(scope.then((cause) => {
+      if (!cause) return undefined;
+      const where = this.adapter.name;
+      const largest = this.#buffers.largest(5);
+      const error = outOfMemory({ size, label, where, largest, held: this.memory(), cause });
+      this.trim();
+      return error;
+    }));
     this.#counts.buffers++;
-    this.#expect(scope.then((error) => error ? this.#outOfMemory(size, label, error) : undefined));
     return buffer;
-  }
-
-  #outOfMemory(size: number, label: string, cause: GPUError): Error {
-    const { live, pooled, buffers } = this.memory();
-    const largest = this.#buffers.largest(5)
-      .map(({ label, bytes }) => `"${label}" ${formatBytes(bytes)}`).join(", ");
-    this.trim();
-    return new Error(
-      `Out of GPU memory allocating ${formatBytes(size)} for "${label}" on ${this.adapter.name}: ` +
-        `${formatBytes(live)} were held in ${buffers} buffers (largest: ${largest}), ` +
-        `${formatBytes(pooled)} in free ones, which are now destroyed. Use a smaller batch or ` +
-        "model, dispose tensors that are no longer needed, or close other programs on the GPU.",
-      { cause },
-    );
-  }
-
-  #checkRanges(kernel: Kernel, buffers: readonly BufferRange[]): void {
-    const { bindings, label } = kernel;
-    const { limits } = this.adapter;
-    if (buffers.length !== bindings.length) {
-      throw new RangeError(
-        `Kernel "${label}" has ${bindings.length} bindings (${bindings.join(", ")}); ` +
-          `${buffers.length} buffers were given.`,
-      );
-    }
-    buffers.forEach(({ buffer, offset, size }, i) => {
-      const uniform = bindings[i] === "uniform";
-      const most = uniform
-        ? limits.maxUniformBufferBindingSize
-        : limits.maxStorageBufferBindingSize;
-      const step = uniform
-        ? limits.minUniformBufferOffsetAlignment
-        : limits.minStorageBufferOffsetAlignment;
-      const fits = offset >= 0 && size > 0 && offset + size <= buffer.size;
-      if (fits && size <= most && offset % step === 0 && (uniform || size % 4 === 0)) return;
-      throw new RangeError(
-        `Kernel "${label}", binding ${i} (${bindings[i]}): cannot bind ${size} bytes at offset ` +
-          `${offset} of "${buffer.label}" (${buffer.size} bytes). A range must lie inside its ` +
-          `buffer, begin at a multiple of ${step}, and have a multiple of 4 and at most ${most} ` +
-          `bytes (${formatBytes(most)}).`,
-      );
-    });
   }
 
   /** Begins a wait, then throws what went wrong up to its end. */
   async #settle<T>(start: () => Promise<T>): Promise<T> {
     const outcome = await paced(async () => {
-      const [result] = await Promise.allSettled([start(), ...this.#pending]);
+      const [result] = await Promise.allSettled([start(), ...this.#late.pending]);
       return result as PromiseSettledResult<T>;
     });
+    // A lost device rejects every wait a moment before it reports the loss.
+    if (outcome.status === "rejected") await Promise.race([this.lost, sleep(LOSS_REPORT_MS)]);
     this.#alive();
-    this.#throwCollected();
+    this.#late.throwAny();
     if (outcome.status === "rejected") {
       throw new Error(`The GPU did not finish: ${outcome.reason}`, { cause: outcome.reason });
     }
     return outcome.value;
   }
+}
 
-  #expect(check: Promise<Error | undefined>): void {
-    const pending = check.then((error) => {
-      if (error) this.#errors.push(error);
-    }, () => {
-      // Error scopes reject only when the device is lost, which has its own message.
-    }).finally(() => this.#pending.delete(pending));
-    this.#pending.add(pending);
-  }
-
-  #collect(event: GPUUncapturedErrorEvent): void {
-    event.preventDefault();
-    const labels = [...new Set(this.#lastSubmit.map(({ kernel }) => `"${kernel.label}"`))];
-    const shown = labels.slice(0, 8).join(", ") + (labels.length > 8 ? ", …" : "");
-    const last = labels.length > 0 ? `\nLast submitted: ${shown}` : "";
-    const { error } = event;
-    this.#errors.push(
-      new Error(`WebGPU refused the work: ${error.message.trim()}${last}`, { cause: error }),
-    );
-  }
-
-  #throwCollected(): void {
-    if (this.#errors.length === 0) return;
-    const [first, ...others] = this.#errors;
-    this.#errors = [];
-    if (others.length > 0) first.message += `\n(and ${others.length} more GPU errors)`;
-    throw first;
-  }
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -25,9 +25,11 @@
  * @module
  */
 
+export type { GpuCounters, GpuMemory } from "./account.ts";
 export type { AdapterFacts, GpuLimits } from "./adapter.ts";
-export { Gpu, type GpuCounters, type GpuMemory, type GpuOptions, openGpu } from "./gpu.ts";
+export { Gpu } from "./gpu.ts";
 export type { BindingKind, BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
+export { type GpuOptions, openGpu } from "./open.ts";
 export { paced } from "./pace.ts";
 export { type KernelTime, Profile } from "./profile.ts";
 export {

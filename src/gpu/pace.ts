@@ -10,8 +10,8 @@
  * @module
  */
 
-/** Polls run at full speed for this long after a wait begins, in ms. */
-const SPIN_MS = 0.3;
+/** The first polls of a wait run at full speed, which serves answers that come at once. */
+const SPIN_POLLS = 4;
 /** The longest gap between two polls, in ms. */
 const LONGEST_GAP_MS = 4;
 
@@ -21,6 +21,7 @@ type Scope = { setImmediate?: Immediate };
 const scope = globalThis as unknown as Scope;
 let waiting = 0;
 let began = 0;
+let polls = 0;
 let original: Immediate | undefined;
 
 /** Dawn's poll is a native function; callbacks of anybody else keep their own pace. */
@@ -30,23 +31,24 @@ function isNative(callback: unknown): boolean {
 }
 
 function pacedImmediate(callback: (...args: unknown[]) => void, ...args: unknown[]): unknown {
+  if (waiting === 0 || !isNative(callback) || polls++ < SPIN_POLLS) {
+    return original!(callback, ...args);
+  }
   const elapsed = performance.now() - began;
-  if (elapsed < SPIN_MS || !isNative(callback)) return original!(callback, ...args);
   return setTimeout(callback, Math.min(LONGEST_GAP_MS, 1 + elapsed / 50), ...args);
 }
 
 function enter(): void {
-  if (waiting++ > 0 || typeof scope.setImmediate !== "function") return;
-  original = scope.setImmediate;
   began = performance.now();
+  polls = 0;
+  if (waiting++ > 0 || typeof scope.setImmediate !== "function") return;
+  if (scope.setImmediate !== pacedImmediate) original = scope.setImmediate;
   scope.setImmediate = pacedImmediate;
 }
 
 function leave(): void {
-  if (--waiting > 0 || original === undefined) return;
   // Somebody may have replaced the global meanwhile; then it is theirs.
-  if (scope.setImmediate === pacedImmediate) scope.setImmediate = original;
-  original = undefined;
+  if (--waiting === 0 && scope.setImmediate === pacedImmediate) scope.setImmediate = original;
 }
 
 /**

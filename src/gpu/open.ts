@@ -1,0 +1,33 @@
+/**
+ * Opening the GPU.
+ *
+ * @module
+ */
+
+import { adapterFacts, deviceRequest } from "./adapter.ts";
+import { Gpu } from "./gpu.ts";
+import { paced } from "./pace.ts";
+import { type AdapterQuery, findAdapter } from "./provider.ts";
+
+/** How to open the GPU. */
+export interface GpuOptions extends AdapterQuery {
+  /** Use this device, which stays the caller's: `dispose` does not destroy it. */
+  readonly device?: GPUDevice;
+}
+
+/**
+ * Opens the GPU: Dawn's best adapter, else the runtime's own (Deno's `navigator.gpu`, a browser's).
+ *
+ * @throws Error when there is no adapter; the message says what each provider answered and the
+ * remedy.
+ */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  const { device } = options;
+  if (device) {
+    const facts = adapterFacts(device, device.adapterInfo);
+    return new Gpu(device, "given", facts, false);
+  }
+  const { provider, adapter } = await findAdapter(options);
+  const opened = await paced(() => adapter.requestDevice(deviceRequest(adapter)));
+  return new Gpu(opened, provider, adapterFacts(opened, adapter.info), true);
+}
