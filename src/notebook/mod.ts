@@ -1,0 +1,25 @@
+/**
+ * What notebooks need: showing values, progress, live loss curves, and a Stop button that keeps
+ * the kernel's state. Everything also works in a terminal, where it prints text.
+ *
+ * ```ts
+ * import { show, table } from "@moiie/lab/notebook";
+ *
+ * await show(table(["family", "accuracy"], [["general", 0.81], ["ocr", 0.67]]));
+ * ```
+ *
+ * @module
+ */
+
+export { flush } from "./display.ts";
+export { type Interruptible, interruptible } from "./interruptible.ts";
+export { LiveLoss } from "./live_loss.ts";
+export {
+  duration,
+  Progress,
+  type ProgressOptions,
+  type ProgressState,
+  type Terminal,
+} from "./progress.ts";
+export { show } from "./show.ts";
+export { type Table, table } from "./table.ts";

@@ -1,0 +1,31 @@
+/**
+ * Showing values, in a notebook or in a terminal.
+ *
+ * @module
+ */
+
+import { toConsoleText, toDisplay } from "./bundle.ts";
+import { flush, send } from "./display.ts";
+import { currentKernel } from "./jupyter.ts";
+
+/**
+ * Shows values: figures, PNG bytes, tables, objects that display themselves, or anything as text.
+ * In a notebook they become outputs, and the promise settles when they have left the kernel; end
+ * cells with `await show(x)`, not with `x`. In a terminal a text form is printed.
+ *
+ * @param values What to show, one output each.
+ *
+ * @example Show a table
+ * ```ts
+ * import { show, table } from "@moiie/lab/notebook";
+ *
+ * await show(table(["variant", "experts"], [["dense", 1], ["MoIIE", 4]]));
+ * ```
+ */
+export async function show(...values: readonly unknown[]): Promise<void> {
+  for (const value of values) {
+    if (currentKernel()) await send(await toDisplay(value));
+    else console.log(await toConsoleText(value));
+  }
+  await flush();
+}

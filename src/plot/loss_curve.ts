@@ -1,0 +1,269 @@
+/**
+ * Training curves: loss, and the learning rate under it.
+ *
+ * @module
+ */
+
+import type { Figure, Json, Trace } from "./figure.ts";
+import { axis, baseLayout, INK, MUTED, PALETTE, seriesStyle } from "./theme.ts";
+
+/** What a training loop reports after a step. */
+export interface LossRecord {
+  /** Optimizer step, counted over the whole run. */
+  readonly step: number;
+  /** Training loss of the step. */
+  readonly loss: number;
+  /** Learning rate used in the step. */
+  readonly learningRate?: number;
+  /** Name of the training stage. */
+  readonly stage?: string;
+}
+
+/** Options of {@linkcode lossCurve}. */
+export interface LossCurveOptions {
+  /** Title; "Training loss" by default. */
+  readonly title?: string;
+  /** Width of the moving average in records; a twenty-fifth of the run by default. */
+  readonly window?: number;
+  /** Scale of the loss axis; linear by default. */
+  readonly scale?: "linear" | "log";
+  /** Width in CSS pixels. */
+  readonly width?: number;
+  /** Height in CSS pixels. */
+  readonly height?: number;
+}
+
+/** More points than this are thinned: no screen shows them and notebooks have to store them. */
+const MAX_POINTS = 1200;
+
+/**
+ * Draws the loss of one run: raw values thin, a moving average on top, stages separated by dashed
+ * lines, the learning rate in a panel below when the records have it.
+ *
+ * @param records Records in the order they were made.
+ * @param options Title, smoothing, scale and size.
+ * @returns A figure.
+ * @throws {RangeError} If there are no records.
+ */
+export function lossCurve(records: readonly LossRecord[], options: LossCurveOptions = {}): Figure {
+  if (records.length === 0) throw new RangeError("lossCurve() needs at least one record, got 0.");
+  const { title = "Training loss", scale = "linear" } = options;
+  const window = options.window ?? defaultWindow(records);
+  const stages = splitStages(records);
+  const raw = thin(records);
+  const smooth = thin(stages.flatMap((stage) => smoothed(stage, window)));
+  const showRate = records.some((record) => record.learningRate !== undefined);
+
+  const data: Trace[] = [
+    line("loss of the step", raw, { color: "#9ecae1", width: 1 }),
+    line("moving average", smooth, { color: PALETTE[0], width: 2.5 }),
+  ];
+  if (showRate) data.push(rateTrace(thin(records, (record) => record.learningRate ?? NaN)));
+
+  const last = smooth[smooth.length - 1];
+  const lossDomain = showRate ? [0.3, 1] : [0, 1];
+  return {
+    data,
+    layout: baseLayout({
+      title,
+      subtitle: `${records.length} steps; moving average ends at ${last.loss.toPrecision(3)}`,
+      width: options.width,
+      height: options.height ?? (showRate ? 460 : 400),
+      xaxis: axis({ title: "step", anchor: showRate ? "y2" : "y" }),
+      yaxis: axis({
+        title: scale === "log" ? "loss (log scale)" : "loss",
+        type: scale,
+        domain: lossDomain,
+      }),
+      ...(showRate
+        ? {
+          yaxis2: axis({
+            title: "learning rate",
+            domain: [0, 0.2],
+            rangemode: "tozero",
+            nticks: 3,
+            exponentformat: "power",
+          }),
+        }
+        : {}),
+      shapes: stages.slice(1).map(({ start }) => stageLine(start)),
+      annotations: stages.length > 1 || stages[0].name ? stages.flatMap(stageLabel) : [],
+      legend: { x: 0.99, xanchor: "right", y: 0.99, yanchor: "top", bgcolor: "#ffffffcc" },
+    }),
+  };
+}
+
+/** One run of {@linkcode compareLoss}. */
+export interface LossSeries {
+  /** Name in the legend. */
+  readonly name: string;
+  /** Records of the run. */
+  readonly records: readonly LossRecord[];
+}
+
+/**
+ * Draws the smoothed losses of several runs in one figure, told apart by colour, dash and marker.
+ *
+ * @param runs The runs.
+ * @param options Title, smoothing, scale and size.
+ * @returns A figure.
+ * @throws {RangeError} If there are no runs, or one has no records.
+ */
+export function compareLoss(runs: readonly LossSeries[], options: LossCurveOptions = {}): Figure {
+  const empty = runs.find((run) => run.records.length === 0);
+  if (runs.length === 0 || empty) {
+    throw new RangeError(
+      `compareLoss() needs runs with records, got ${
+        empty ? `none for "${empty.name}"` : "0 runs"
+      }.`,
+    );
+  }
+  const { title = "Training loss", scale = "linear" } = options;
+  const data = runs.map(({ name, records }, index): Trace => {
+    const style = seriesStyle(index);
+    const window = options.window ?? defaultWindow(records);
+    const points = thin(splitStages(records).flatMap((stage) => smoothed(stage, window)));
+    return {
+      ...line(name, points, { color: style.color, dash: style.dash, width: 2 }),
+      mode: "lines+markers",
+      marker: {
+        symbol: style.marker,
+        size: 8,
+        color: style.color,
+        // About eight markers a line: enough to tell lines apart, few enough to see them.
+        maxdisplayed: 8,
+      },
+    };
+  });
+  return {
+    data,
+    layout: baseLayout({
+      title,
+      subtitle: "moving averages",
+      width: options.width,
+      height: options.height,
+      xaxis: axis({ title: "step" }),
+      yaxis: axis({ title: scale === "log" ? "loss (log scale)" : "loss", type: scale }),
+    }),
+  };
+}
+
+interface Stage {
+  readonly name: string | undefined;
+  readonly start: number;
+  readonly end: number;
+  readonly records: readonly LossRecord[];
+}
+
+function splitStages(records: readonly LossRecord[]): Stage[] {
+  const stages: { name: string | undefined; records: LossRecord[] }[] = [];
+  for (const record of records) {
+    const current = stages[stages.length - 1];
+    if (current && current.name === record.stage) current.records.push(record);
+    else stages.push({ name: record.stage, records: [record] });
+  }
+  return stages.map((stage) => ({
+    ...stage,
+    start: stage.records[0].step,
+    end: stage.records[stage.records.length - 1].step,
+  }));
+}
+
+/**
+ * Centred moving average inside one stage (cut off at the stage's ends), so that the curve does
+ * not lag behind a falling loss. Losses that are not finite are left out.
+ */
+function smoothed({ records }: Stage, window: number): LossRecord[] {
+  const half = Math.floor(window / 2);
+  // sums[i] and counts[i] are over the first i finite losses of the stage.
+  const sums = [0];
+  const counts = [0];
+  records.forEach(({ loss }, index) => {
+    const valid = Number.isFinite(loss);
+    sums.push(sums[index] + (valid ? loss : 0));
+    counts.push(counts[index] + (valid ? 1 : 0));
+  });
+  return records.map((record, index) => {
+    const from = Math.max(0, index - half);
+    const to = Math.min(records.length, index + half + 1);
+    return { ...record, loss: (sums[to] - sums[from]) / (counts[to] - counts[from]) };
+  });
+}
+
+/** A twenty-fifth of the run: smooth enough to compare runs, short enough to show plateaus. */
+function defaultWindow(records: readonly LossRecord[]): number {
+  return Math.max(5, Math.round(records.length / 25));
+}
+
+/**
+ * Thins a curve to about {@linkcode MAX_POINTS} points. Each bucket keeps its lowest and highest
+ * value, so spikes stay visible.
+ */
+function thin(
+  records: readonly LossRecord[],
+  value: (record: LossRecord) => number = (record) => record.loss,
+): LossRecord[] {
+  const points = records.map((record) => ({ ...record, loss: value(record) }));
+  const size = Math.ceil((2 * points.length) / MAX_POINTS);
+  if (size <= 2) return points;
+  const kept: LossRecord[] = [];
+  for (let start = 0; start < points.length; start += size) {
+    const bucket = points.slice(start, start + size);
+    const low = bucket.reduce((a, b) => (b.loss < a.loss ? b : a));
+    const high = bucket.reduce((a, b) => (b.loss > a.loss ? b : a));
+    kept.push(...(low.step <= high.step ? [low, high] : [high, low]));
+  }
+  return kept;
+}
+
+function line(name: string, points: readonly LossRecord[], style: Json): Trace {
+  return {
+    type: "scatter",
+    mode: "lines",
+    name,
+    x: points.map((point) => point.step),
+    y: points.map((point) => finite(point.loss)),
+    line: style,
+  };
+}
+
+function rateTrace(points: readonly LossRecord[]): Trace {
+  return {
+    ...line("learning rate", points, { color: MUTED, width: 1.5 }),
+    yaxis: "y2",
+    showlegend: false,
+  };
+}
+
+/** Gaps are `null` in JSON; four significant digits are more than a picture can show. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? Number(value.toPrecision(5)) : null;
+}
+
+function stageLine(step: number): Json {
+  return {
+    type: "line",
+    xref: "x",
+    yref: "paper",
+    x0: step,
+    x1: step,
+    y0: 0,
+    y1: 1,
+    line: { color: INK, width: 1, dash: "dash" },
+  };
+}
+
+/** The name of the stage above its part of the plot. */
+function stageLabel(stage: Stage): Json[] {
+  if (!stage.name) return [];
+  return [{
+    text: stage.name,
+    x: (stage.start + stage.end) / 2,
+    xref: "x",
+    y: 1,
+    yref: "paper",
+    yanchor: "bottom",
+    showarrow: false,
+    font: { size: 11 },
+  }];
+}

@@ -1,0 +1,31 @@
+/**
+ * Figures as plain plotly specifications, and static pictures of them.
+ *
+ * Every figure function takes plain numbers and returns `{ data, layout }`; nothing here touches a
+ * device or a notebook. Figures can be read without colour: lines differ in dash and marker, bars
+ * in hatching, and every axis has a name.
+ *
+ * ```ts
+ * import { describeFigure, lossCurve } from "@moiie/lab/plot";
+ *
+ * const records = [4.2, 3.1, 2.6, 2.4].map((loss, step) => ({ step, loss }));
+ * console.log(describeFigure(lossCurve(records, { title: "Stage 1" })));
+ * ```
+ *
+ * @module
+ */
+
+export * from "./accuracy_bars.ts";
+export * from "./activation_proportions.ts";
+export * from "./figure.ts";
+export * from "./load_balance.ts";
+export * from "./loss_curve.ts";
+export { encodePng } from "./png.ts";
+export * from "./static.ts";
+export {
+  type ExpertName,
+  type LayerCounts,
+  type ModalityCounts,
+  type RoutingSummary,
+} from "./routing_summary.ts";
+export * from "./theme.ts";
