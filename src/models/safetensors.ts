@@ -1,0 +1,320 @@
+/**
+ * Reads and writes safetensors files, the usual container of published weights
+ * (https://github.com/huggingface/safetensors). A file is opened by its header alone; a tensor's
+ * bytes are read when it is asked for.
+ *
+ * @example Write two tensors and read one back
+ * ```ts
+ * import { readSafetensors, writeSafetensors } from "@moiie/lab/models";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".safetensors" });
+ * await writeSafetensors(path, {
+ *   "router.weight": { dtype: "F32", shape: [3, 2], data: new Float32Array(6) },
+ *   step: { dtype: "I64", shape: [], data: new BigInt64Array([120n]) },
+ * }, { format: "pt" });
+ *
+ * using file = readSafetensors(path);
+ * console.log(file.names, file.float32("router.weight"));
+ * ```
+ *
+ * @module
+ */
+import { nearest } from "../tensor/nearest.ts";
+import { fromBfloat16, SAFETENSORS_ARRAYS, type SafetensorsTensor } from "./safetensors_dtypes.ts";
+import {
+  headerLength,
+  LONGEST_HEADER,
+  parseHeader,
+  PREFIX_BYTES,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from "./safetensors_header.ts";
+
+export {
+  fromBfloat16,
+  type SafetensorsArrays,
+  type SafetensorsDType,
+  type SafetensorsTensor,
+  toBfloat16,
+} from "./safetensors_dtypes.ts";
+export type { SafetensorsEntry } from "./safetensors_header.ts";
+
+/** An open file: its header, and its tensors on demand. */
+export interface Safetensors extends Disposable {
+  /** The names of all tensors, in the order of their bytes. */
+  readonly names: readonly string[];
+  /** Free text by key, as in `{ format: "pt" }`; empty when the file has none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Whether the file holds a tensor of this name. */
+  has(name: string): boolean;
+  /**
+   * A tensor's dtype, shape and place, without reading it.
+   *
+   * @throws {RangeError} if there is no tensor of this name.
+   */
+  entry(name: string): SafetensorsEntry;
+  /**
+   * Reads a tensor in its own element type. The array is a copy.
+   *
+   * @throws {RangeError} if there is no tensor of this name, or the file has become shorter.
+   */
+  tensor(name: string): SafetensorsTensor;
+  /**
+   * Reads a tensor of floats as float32: exact for F16 and BF16, rounded to nearest for F64.
+   *
+   * @throws {TypeError} if the tensor holds integers or truth values.
+   * @throws {RangeError} if there is no tensor of this name, or the file has become shorter.
+   */
+  float32(name: string): Float32Array;
+  /** Closes the file; what was read stays valid. Does nothing for bytes in memory. */
+  close(): void;
+}
+
+/** Reads `end - begin` bytes from position `begin` of the data. */
+type ReadData = (begin: number, end: number) => ArrayBuffer;
+
+function openWith(
+  header: SafetensorsHeader,
+  source: string,
+  read: ReadData,
+  close: () => void,
+): Safetensors {
+  const { entries, metadata } = header;
+  const names = [...entries.keys()];
+  const entry = (name: string): SafetensorsEntry => {
+    const found = entries.get(name);
+    if (found !== undefined) return found;
+    const guess = nearest(name, names);
+    throw new RangeError(
+      `${source}: no tensor "${name}" among ${names.length}` +
+        (guess === undefined ? "" : `; did you mean "${guess}"?`),
+    );
+  };
+  const tensor = (name: string): SafetensorsTensor => {
+    const { dtype, shape, begin, end } = entry(name);
+    return {
+      dtype,
+      shape,
+      data: new SAFETENSORS_ARRAYS[dtype](read(begin, end)),
+    } as SafetensorsTensor;
+  };
+  const float32 = (name: string): Float32Array => {
+    const { dtype, data } = tensor(name);
+    if (dtype === "F32") return data;
+    if (dtype === "BF16") return fromBfloat16(data);
+    if (dtype === "F16" || dtype === "F64") return new Float32Array(data);
+    throw new TypeError(`${source}: tensor "${name}" is ${dtype}, not floats; use tensor()`);
+  };
+  const has = (name: string): boolean => entries.has(name);
+  return { names, metadata, has, entry, tensor, float32, close, [Symbol.dispose]: close };
+}
+
+/**
+ * Reads a safetensors file that is in memory.
+ *
+ * @param bytes The whole file; not copied until a tensor is asked for.
+ * @param source What to call it in error messages.
+ * @throws {SyntaxError} if the header is not the JSON that the format asks for.
+ * @throws {RangeError} if lengths, sizes or offsets do not fit each other.
+ */
+export function parseSafetensors(
+  bytes: Uint8Array,
+  source: string = "safetensors bytes",
+): Safetensors {
+  const dataStart = PREFIX_BYTES + headerLength(bytes, bytes.length, source);
+  const header = parseHeader(
+    bytes.subarray(PREFIX_BYTES, dataStart),
+    bytes.length - dataStart,
+    source,
+  );
+  const read: ReadData = (begin, end) =>
+    new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end)).buffer;
+  return openWith(header, source, read, () => {});
+}
+
+/**
+ * Opens a safetensors file: reads its header, and each tensor when it is asked for. Needs Deno.
+ *
+ * The file stays open, so that it can be replaced by a newer one while it is read; close it with
+ * `close()` or `using`.
+ *
+ * @param path The file.
+ * @throws {Deno.errors.NotFound} if there is no such file.
+ * @throws {SyntaxError} if the header is not the JSON that the format asks for.
+ * @throws {RangeError} if lengths, sizes or offsets do not fit each other or the file.
+ */
+export function readSafetensors(path: string | URL): Safetensors {
+  const source = String(path);
+  const file = Deno.openSync(path);
+  try {
+    const fileBytes = file.statSync().size;
+    const prefix = readExactly(file, 0, Math.min(PREFIX_BYTES, fileBytes), source);
+    const length = headerLength(prefix, fileBytes, source);
+    const dataStart = PREFIX_BYTES + length;
+    const header = parseHeader(
+      readExactly(file, PREFIX_BYTES, length, source),
+      fileBytes - dataStart,
+      source,
+    );
+    const read: ReadData = (begin, end) =>
+      readExactly(file, dataStart + begin, end - begin, source).buffer;
+    let open = true;
+    return openWith(header, source, read, () => {
+      if (open) file.close();
+      open = false;
+    });
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function readExactly(
+  file: Deno.FsFile,
+  position: number,
+  length: number,
+  source: string,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  file.seekSync(position, Deno.SeekMode.Start);
+  for (let filled = 0; filled < length;) {
+    const count = file.readSync(bytes.subarray(filled));
+    if (count === null) {
+      throw new RangeError(
+        `${source}: ends at byte ${position + filled}, before byte ${position + length}; ` +
+          `was it cut while it was open?`,
+      );
+    }
+    filled += count;
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of a safetensors file: prefix and header padded to a multiple of 8 bytes, then the
+ * tensors, wide element types first and by name within a type. Equal contents give equal bytes,
+ * and every tensor starts at a multiple of its element size.
+ */
+function layOut(
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer>[] {
+  const byName = ([a]: [string, unknown], [b]: [string, unknown]): number =>
+    a < b ? -1 : a > b ? 1 : 0;
+  const sorted = Object.entries(tensors).sort((a, b) =>
+    b[1].data.BYTES_PER_ELEMENT - a[1].data.BYTES_PER_ELEMENT || byName(a, b)
+  );
+  const fields: string[] = [];
+  const field = (name: string, value: unknown): void => {
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  };
+  const texts = Object.entries(metadata).sort(byName);
+  if (texts.length > 0) field("__metadata__", Object.fromEntries(texts));
+  let begin = 0;
+  for (const [name, tensor] of sorted) {
+    checkTensor(name, tensor);
+    const { dtype, shape, data } = tensor;
+    const end = begin + data.byteLength;
+    field(name, { dtype, shape, data_offsets: [begin, end] });
+    begin = end;
+  }
+  const json = new TextEncoder().encode(`{${fields.join(",")}}`);
+  const length = Math.ceil(json.length / 8) * 8;
+  if (length > LONGEST_HEADER) {
+    throw new RangeError(
+      `${sorted.length} tensors need a header of ${length} bytes, over the limit of ` +
+        `${LONGEST_HEADER}; write several files`,
+    );
+  }
+  const head = new Uint8Array(PREFIX_BYTES + length).fill(0x20); // Spaces are the padding.
+  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
+  head.set(json, PREFIX_BYTES);
+  return [
+    head,
+    ...sorted.map(([, { data }]) =>
+      new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
+    ),
+  ];
+}
+
+function checkTensor(name: string, { dtype, shape, data }: SafetensorsTensor): void {
+  const where = `cannot write tensor ${JSON.stringify(name)}`;
+  if (name === "__metadata__" || !name.isWellFormed()) {
+    throw new TypeError(`${where}: the format does not allow this name`);
+  }
+  if (!Object.hasOwn(SAFETENSORS_ARRAYS, dtype) || !(data instanceof SAFETENSORS_ARRAYS[dtype])) {
+    const expected = Object.hasOwn(SAFETENSORS_ARRAYS, dtype)
+      ? SAFETENSORS_ARRAYS[dtype].name
+      : "no known array";
+    throw new TypeError(
+      `${where}: dtype ${dtype} goes with ${expected}, got ${Object(data).constructor.name}`,
+    );
+  }
+  const length = shape.reduce((product, size) => product * size, 1);
+  if (shape.some((size) => !Number.isSafeInteger(size) || size < 0) || length !== data.length) {
+    throw new RangeError(
+      `${where}: shape [${shape}] has ${length} elements, the data ${data.length}`,
+    );
+  }
+}
+
+/**
+ * The bytes of a safetensors file. Equal tensors and metadata give equal bytes, in whatever order
+ * they are listed.
+ *
+ * @param tensors Tensors by name.
+ * @param metadata Free text by key.
+ * @throws {TypeError} if a name is not allowed, or an array does not go with its dtype.
+ * @throws {RangeError} if an array's length is not the product of its shape.
+ */
+export function encodeSafetensors(
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const parts = layOut(tensors, metadata);
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let position = 0;
+  for (const part of parts) {
+    bytes.set(part, position);
+    position += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * Writes a safetensors file. It is written under a temporary name, flushed to disk and renamed, so
+ * that there is never half a file under `path`. Needs Deno.
+ *
+ * @param path The file, replaced if it exists.
+ * @param tensors Tensors by name; left unchanged until the promise resolves.
+ * @param metadata Free text by key.
+ * @throws {TypeError} if a name is not allowed, or an array does not go with its dtype.
+ * @throws {RangeError} if an array's length is not the product of its shape.
+ * @throws {Deno.errors.NotFound} if the folder does not exist.
+ */
+export async function writeSafetensors(
+  path: string | URL,
+  tensors: Readonly<Record<string, SafetensorsTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const parts = layOut(tensors, metadata);
+  const suffix = `.${crypto.randomUUID().slice(0, 8)}.part`;
+  const temporary = path instanceof URL ? new URL(path.href + suffix) : path + suffix;
+  try {
+    {
+      using file = await Deno.open(temporary, { write: true, createNew: true });
+      for (const part of parts) await writeAll(file, part);
+      await file.sync();
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += await file.write(bytes.subarray(written));
+  }
+}
