@@ -1,0 +1,35 @@
+/**
+ * Data: the emoji-VQA data set, its tokenizer, and packed multimodal batches.
+ *
+ * @module
+ */
+
+export * from "./emoji_vqa/mod.ts";
+export {
+  type Batch,
+  type BatchOptions,
+  type BatchSample,
+  captionBatch,
+  instructionBatch,
+  type InstructionOptions,
+  NO_LABEL,
+  packRows,
+  patchWords,
+  type Segment,
+  textBatch,
+  type TextOptions,
+  type TextPair,
+  type TokenBatch,
+  type WordSceneBatch,
+  wordSceneBatch,
+  type WordSceneOptions,
+} from "./batch.ts";
+export { encodePng } from "./png.ts";
+export {
+  type AnswerSpan,
+  type QuestionBatch,
+  questionBatches,
+  type QuestionBatchOptions,
+} from "./question_batches.ts";
+export { Sampler, type SamplerOptions } from "./sampler.ts";
+export { SPECIAL_TOKENS, WordTokenizer, type WordTokenizerJson } from "./tokenizer.ts";
