@@ -12,7 +12,7 @@ import type { Random } from "../tensor/random.ts";
 import type { WordTokenizer } from "./tokenizer.ts";
 
 /** Value of `labels` where nothing is to be predicted. */
-export const NO_LABEL = -100;
+export const NO_LABEL: number = -100;
 
 /** Token arrays of a batch, `[size, length]`, row by row. */
 export interface TokenBatch {
@@ -283,6 +283,18 @@ export function patchWords(
     const to = Math.max(from + 1, Math.floor(((x + 1) * symbols.length) / side));
     return `text ${symbols.slice(from, to).join(" ")} ${background}`;
   });
+}
+
+/**
+ * The questions of a sample as problems in words: its caption takes the place of the picture.
+ */
+export function wordProblems(
+  { caption, questions }: Pick<BatchSample, "caption" | "questions">,
+): TextPair[] {
+  return questions.map(({ question, answer }) => ({
+    question: `${caption} , ${question}`,
+    answer,
+  }));
 }
 
 /** Options of {@linkcode textBatch}. */

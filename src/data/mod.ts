@@ -20,6 +20,7 @@ export {
   type TextOptions,
   type TextPair,
   type TokenBatch,
+  wordProblems,
   type WordSceneBatch,
   wordSceneBatch,
   type WordSceneOptions,

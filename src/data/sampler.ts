@@ -38,6 +38,8 @@ export class Sampler {
   #epoch: { number: number; order: Uint32Array } | undefined;
 
   /**
+   * Makes a sampler.
+   *
    * @throws RangeError when there are no samples, a number is not a positive whole one, or a weight
    * is negative, not finite, of no known group, or all are zero
    */

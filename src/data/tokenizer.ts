@@ -43,6 +43,8 @@ export class WordTokenizer {
   #ids: Map<string, number>;
 
   /**
+   * Makes a tokenizer.
+   *
    * @param words the vocabulary, in any order; repeated words count once
    * @throws RangeError when a word is empty, holds white space or is a special token
    */

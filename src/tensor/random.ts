@@ -87,9 +87,6 @@ export function hashString(text: string, basis = 0x811c9dc5): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Anything whose elements can be swapped in place. */
-type Shuffleable<T> = { length: number; [index: number]: T };
-
 /**
  * A named stream of random numbers.
  *
@@ -118,6 +115,8 @@ export class Random {
   #spareNormal: number | undefined;
 
   /**
+   * Begins a stream.
+   *
    * @param seed a whole number from 0 to 2^53 - 1
    * @param stream the stream's name
    * @throws RangeError when the seed is not such a number
@@ -193,7 +192,7 @@ export class Random {
   }
 
   /** Shuffles in place (Fisher-Yates) and returns the same array. */
-  shuffle<A extends Shuffleable<unknown>>(xs: A): A {
+  shuffle<A extends { length: number; [index: number]: unknown }>(xs: A): A {
     for (let i = xs.length - 1; i > 0; i--) {
       const j = this.int(i + 1);
       [xs[i], xs[j]] = [xs[j], xs[i]];

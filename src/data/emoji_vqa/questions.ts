@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Random } from "../../tensor/random.ts";
 import { spell } from "./describe.ts";
 import { askExistence, ofPool } from "./existence.ts";
 import { type Asked, COUNT_WORDS, kindOf, nameOf, type Rule, type View } from "./rule.ts";
