@@ -34,6 +34,7 @@ export async function contactSheet(
   data: EmojiVqa,
   { split = "train", start = 0, count = 24, captions = false, ...layout }: ContactSheetOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  if (split === "text") throw new RangeError('the split "text" has no pictures to show');
   const zoom = layout.zoom ?? Math.max(1, Math.floor(128 / data.imageSize));
   const columns = layout.columns ?? (captions ? 3 : 8);
   for (const [name, value] of Object.entries({ count, columns, zoom })) {

@@ -100,6 +100,31 @@ export class Painter {
     return this.#world.scale.imageSize === CANVAS ? canvas : halve(canvas, CANVAS);
   }
 
+  /** Which emoji and flags of a world some icon set does not draw; none, unless a package changed. */
+  missingDrawings(
+    world: World,
+    emojiStyles: readonly string[],
+    flagStyles: readonly string[],
+  ): string[] {
+    const missing: string[] = [];
+    const check = (what: string, style: string, name: () => string) => {
+      try {
+        if (this.#find(style, name()) === undefined) missing.push(`${what} in ${style}`);
+      } catch {
+        missing.push(`${what} in ${style}`);
+      }
+    };
+    for (const { emoji } of world.concepts) {
+      for (const one of emoji) {
+        for (const style of emojiStyles) check(one, style, () => this.#emojiName(style, one));
+      }
+    }
+    for (const { code } of world.countries) {
+      for (const style of flagStyles) check(code, style, () => this.#flagName(style, code));
+    }
+    return missing;
+  }
+
   /** The background colour with a noise of ±4, four pixels from each 32 random bits. */
   #background(scene: Scene): Uint8Array {
     const [r, g, b] = BACKGROUNDS[scene.background];
@@ -120,7 +145,11 @@ export class Painter {
       case "object":
         return this.#icon(item.style, this.#emojiName(item.style, item.emoji), item.size);
       case "flag":
-        return this.#icon(item.style, this.#flagName(item), item.size);
+        return this.#icon(
+          item.style,
+          this.#flagName(item.style, this.#world.countries[item.country].code),
+          item.size,
+        );
       case "digit":
         return this.#digit(item);
       case "print":
@@ -138,8 +167,7 @@ export class Painter {
     return name;
   }
 
-  #flagName({ style, country }: ItemOf<"flag">): string {
-    const { code } = this.#world.countries[country];
+  #flagName(style: string, code: string): string {
     if (style === "flag") return `${code}-4x3`;
     return style === "circle" ? code : this.#emojiName(style, flagEmoji(code));
   }
