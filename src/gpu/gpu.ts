@@ -17,7 +17,8 @@ import { type KernelTime, Profile } from "./profile.ts";
 import type { ProviderName } from "./provider.ts";
 import { checkBindings, checkWrite, planRead } from "./ranges.ts";
 
-const STORAGE = BUFFER_USAGE.storage | BUFFER_USAGE.copySrc | BUFFER_USAGE.copyDst;
+const STORAGE = BUFFER_USAGE.storage | BUFFER_USAGE.uniform | BUFFER_USAGE.copySrc |
+  BUFFER_USAGE.copyDst;
 const STAGING = BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst;
 /** Free buffers are kept up to this size, or up to what is in use, whichever is more. */
 const KEEP_BYTES = 256 * 2 ** 20;

@@ -1,0 +1,142 @@
+/**
+ * Reduction over any axes, with the operand's expression in front and an epilogue behind.
+ *
+ * A workgroup holds `outputs` results of `lanes` invocations each; every lane walks its share of the
+ * elements in order, then the lanes are joined in a tree, so the result depends on the shape only.
+ */
+
+/** How elements are joined. A state is one number, or two for logsumexp. */
+interface Rule {
+  /** Type of the state, from the type of the elements. */
+  state: (type: string) => string;
+  start: (type: string) => string;
+  /** Statement that takes `v` into `acc`. */
+  take: string;
+  /** Statement that takes another state `b` into `a`. */
+  join: string;
+  /** Expression of the result from `acc`. */
+  result: string;
+}
+
+const LOWEST: Record<string, string> = {
+  f32: "-inf()",
+  i32: "i32(-2147483648)",
+  u32: "0u",
+};
+const HIGHEST: Record<string, string> = { f32: "inf()", i32: "2147483647i", u32: "0xffffffffu" };
+
+/**
+ * The running pair of a softmax: largest so far, and sum of exp relative to it. Elements of -inf are
+ * skipped so that inf - inf never happens (Milakov and Gimelshein 2018, "Online normalizer
+ * calculation for softmax").
+ */
+const SOFTMAX_PAIR = {
+  state: () => "vec2f",
+  start: () => "vec2f(-3.4028234e38f, 0.0f)",
+  take: `let top = max(acc.x, v);
+    acc = vec2f(top, select(acc.y * exp(acc.x - top) + exp(v - top), acc.y, v < -3.4028234e38f));`,
+  join: `let top = max(a.x, b.x);
+      a = vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));`,
+};
+
+/** The reductions, by operation name. */
+export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
+  sum: {
+    state: (t) => t,
+    start: (t) => `${t}(0)`,
+    take: "acc = acc + v;",
+    join: "a = a + b;",
+    result: "acc",
+  },
+  prod: {
+    state: (t) => t,
+    start: (t) => `${t}(1)`,
+    take: "acc = acc * v;",
+    join: "a = a * b;",
+    result: "acc",
+  },
+  max: {
+    state: (t) => t,
+    start: (t) => LOWEST[t],
+    take: "acc = max(acc, v);",
+    join: "a = max(a, b);",
+    result: "acc",
+  },
+  min: {
+    state: (t) => t,
+    start: (t) => HIGHEST[t],
+    take: "acc = min(acc, v);",
+    join: "a = min(a, b);",
+    result: "acc",
+  },
+  logsumexp: { ...SOFTMAX_PAIR, result: "select(acc.x + log(acc.y), -inf(), acc.y == 0.0)" },
+  softmax_stats: { ...SOFTMAX_PAIR, result: "acc" },
+};
+
+/** What a reduction kernel is made of. */
+export interface ReduceKernel {
+  declarations: string;
+  rule: Rule;
+  /** WGSL type of the elements. */
+  type: string;
+  /** Number of results, and of elements each is made from. */
+  results: number;
+  count: number;
+  /** Invocations a result, a power of two; results a workgroup. */
+  lanes: number;
+  outputs: number;
+  /** Neighbouring lanes read neighbouring elements of one result, rather than of several. */
+  along: boolean;
+  /** Statements before the loop; statements in it, and the expression of the element `r`. */
+  outer: string;
+  inner: string;
+  element: string;
+  /** Statements that store at `o`, given the result as `result`. */
+  store: string;
+}
+
+/** WGSL and launch shape of a reduction. */
+export function reduce(
+  k: ReduceKernel,
+): { code: string; workgroups: [number, number, number] } {
+  const width = k.lanes * k.outputs;
+  const state = k.rule.state(k.type);
+  const groups = Math.ceil(k.results / k.outputs);
+  const across = Math.min(groups, 65535);
+  const step = k.along ? 1 : k.outputs;
+  const tree = k.lanes === 1 ? "" : /* wgsl */ `
+  shared_state[local] = acc;
+  workgroupBarrier();
+  for (var half = ${k.lanes / 2}u; half > 0u; half >>= 1u) {
+    if (lane < half) {
+      var a = shared_state[local];
+      let b = shared_state[local + half * ${step}u];
+      ${k.rule.join}
+      shared_state[local] = a;
+    }
+    workgroupBarrier();
+  }
+  acc = shared_state[local];`;
+  const code = /* wgsl */ `${k.declarations}
+${k.lanes === 1 ? "" : `var<workgroup> shared_state: array<${state}, ${width}>;`}
+@compute @workgroup_size(${width})
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
+  let lane = ${k.lanes === 1 ? "0u" : k.along ? `local % ${k.lanes}u` : `local / ${k.outputs}u`};
+  let slot = ${k.lanes === 1 ? "local" : k.along ? `local / ${k.lanes}u` : `local % ${k.outputs}u`};
+  let place = (wg.y * ${across}u + wg.x) * ${k.outputs}u + slot;
+  let o = min(place, ${k.results - 1}u); // lanes beyond the end repeat the last result, unwritten
+  ${k.outer}
+  var acc = ${k.rule.start(k.type)};
+  for (var r = lane; r < ${k.count}u; r += ${k.lanes}u) {
+    ${k.inner}
+    let v = ${k.element};
+    ${k.rule.take}
+  }${tree}
+  if (lane == 0u && place < ${k.results}u) {
+    let result = ${k.rule.result};
+    ${k.store}
+  }
+}
+`;
+  return { code, workgroups: [across, Math.ceil(groups / across), 1] };
+}

@@ -1,0 +1,204 @@
+/** Operations on corresponding elements. Chains of them become one kernel. */
+import type { DType } from "./dtype.ts";
+import { makeTensor, Tensor } from "./graph.ts";
+import { expand } from "./movement.ts";
+import { broadcastShapes, type Shape } from "./shape.ts";
+
+/** A tensor, or a number that takes the other operand's type. */
+export type Operand = Tensor | number;
+
+/**
+ * A tensor in which every element is `value`; costs no memory until it is read.
+ */
+export function full(shape: Shape, value: number, dtype: DType = "f32"): Tensor {
+  return expand(makeTensor("const", [], { value }, [], dtype), shape);
+}
+/** A tensor of zeros. */
+export function zeros(shape: Shape, dtype: DType = "f32"): Tensor {
+  return full(shape, 0, dtype);
+}
+/** A tensor of ones. */
+export function ones(shape: Shape, dtype: DType = "f32"): Tensor {
+  return full(shape, 1, dtype);
+}
+
+/** The position along one axis, as i32, in a tensor of the given shape. */
+export function iota(shape: Shape, axis = 0): Tensor {
+  const a = axis < 0 ? axis + shape.length : axis;
+  if (!(a >= 0 && a < shape.length)) {
+    throw new RangeError(`iota: axis ${axis} is out of range for shape [${shape}]`);
+  }
+  return makeTensor("iota", [], { axis: a }, shape, "i32");
+}
+
+/** Brings operands to one type and shape. */
+function together(op: string, operands: readonly Operand[]): Tensor[] {
+  const model = operands.find((x): x is Tensor => x instanceof Tensor);
+  if (!model) throw new TypeError(`${op}: at least one operand must be a tensor`);
+  const tensors = operands.map((x) => x instanceof Tensor ? x : full([], x, model.dtype));
+  for (const t of tensors) {
+    if (t.dtype !== model.dtype) {
+      throw new TypeError(`${op}: ${model} and ${t} differ in type; convert one with cast()`);
+    }
+  }
+  const shape = tensors.map((t) => t.shape).reduce((a, b) => broadcastShapes(a, b, op));
+  return tensors.map((t) => expand(t, shape));
+}
+
+function binary(op: string, a: Operand, b: Operand, dtype?: DType): Tensor {
+  const [x, y] = together(op, [a, b]);
+  if (x.dtype === "bool" && dtype === undefined) {
+    throw new TypeError(`${op}: ${x} is bool; convert it with cast()`);
+  }
+  return makeTensor(op, [x, y], {}, x.shape, dtype ?? x.dtype);
+}
+
+function unary(op: string, x: Tensor, types: readonly DType[] = ["f32"]): Tensor {
+  if (!types.includes(x.dtype)) {
+    throw new TypeError(`${op}: ${x} must be ${types.join(" or ")}`);
+  }
+  return makeTensor(op, [x], {}, x.shape, x.dtype);
+}
+
+/** a + b, with broadcasting. */
+export const add = (a: Operand, b: Operand): Tensor => binary("add", a, b);
+/** a - b, with broadcasting. */
+export const sub = (a: Operand, b: Operand): Tensor => binary("sub", a, b);
+/** a × b, with broadcasting. */
+export const mul = (a: Operand, b: Operand): Tensor => binary("mul", a, b);
+/** a / b, with broadcasting; integers are divided towards zero. */
+export const div = (a: Operand, b: Operand): Tensor => binary("div", a, b);
+/** The larger of a and b; the gradient is halved where they are equal, as in PyTorch. */
+export const maximum = (a: Operand, b: Operand): Tensor => binary("maximum", a, b);
+/** The smaller of a and b; the gradient is halved where they are equal, as in PyTorch. */
+export const minimum = (a: Operand, b: Operand): Tensor => binary("minimum", a, b);
+
+/** a < b, as bool. */
+export const less = (a: Operand, b: Operand): Tensor => binary("less", a, b, "bool");
+/** a <= b, as bool. */
+export const lessEqual = (a: Operand, b: Operand): Tensor => binary("less_equal", a, b, "bool");
+/** a > b, as bool. */
+export const greater = (a: Operand, b: Operand): Tensor => binary("less", b, a, "bool");
+/** a >= b, as bool. */
+export const greaterEqual = (a: Operand, b: Operand): Tensor => binary("less_equal", b, a, "bool");
+/** a == b, as bool. */
+export const equal = (a: Operand, b: Operand): Tensor => binary("equal", a, b, "bool");
+/** a != b, as bool. */
+export const notEqual = (a: Operand, b: Operand): Tensor => logicalNot(equal(a, b));
+
+/** a and b, of bools. */
+export const logicalAnd = (a: Tensor, b: Tensor): Tensor => logical("and", a, b);
+/** a or b, of bools. */
+export const logicalOr = (a: Tensor, b: Tensor): Tensor => logical("or", a, b);
+/** not a, of bools. */
+export const logicalNot = (a: Tensor): Tensor => unary("not", a, ["bool"]);
+
+function logical(op: string, a: Tensor, b: Tensor): Tensor {
+  if (a.dtype !== "bool" || b.dtype !== "bool") {
+    throw new TypeError(`${op}: ${a} and ${b} must be bool`);
+  }
+  return binary(op, a, b, "bool");
+}
+
+/** -x. */
+export const neg = (x: Tensor): Tensor => unary("neg", x, ["f32", "i32"]);
+/** |x|; gradient 0 at 0. */
+export const abs = (x: Tensor): Tensor => unary("abs", x, ["f32", "i32"]);
+/** Sign of x: -1, 0 or 1; gradient 0. */
+export const sign = (x: Tensor): Tensor => unary("sign", x);
+/** e^x. */
+export const exp = (x: Tensor): Tensor => unary("exp", x);
+/** Natural logarithm. */
+export const log = (x: Tensor): Tensor => unary("log", x);
+/** Square root. */
+export const sqrt = (x: Tensor): Tensor => unary("sqrt", x);
+/** 1 / square root. */
+export const rsqrt = (x: Tensor): Tensor => unary("rsqrt", x);
+/** Sine, x in radians. */
+export const sin = (x: Tensor): Tensor => unary("sin", x);
+/** Cosine, x in radians. */
+export const cos = (x: Tensor): Tensor => unary("cos", x);
+/** Hyperbolic tangent. */
+export const tanh = (x: Tensor): Tensor => unary("tanh", x);
+/** 1 / (1 + e^-x). */
+export const sigmoid = (x: Tensor): Tensor => unary("sigmoid", x);
+/** Gauss error function. */
+export const erf = (x: Tensor): Tensor => unary("erf", x);
+/** Largest whole number not above x; gradient 0. */
+export const floor = (x: Tensor): Tensor => unary("floor", x);
+/** log(1 + e^x), without overflow. */
+export const softplus = (x: Tensor): Tensor => add(maximum(x, 0), log(add(exp(neg(abs(x))), 1)));
+/** 1 / x. */
+export const reciprocal = (x: Tensor): Tensor => div(1, x);
+/** x². */
+export const square = (x: Tensor): Tensor => mul(x, x);
+/** x where positive, else 0; gradient 0 at 0. */
+export const relu = (x: Tensor): Tensor => where(greater(x, 0), x, 0);
+
+/**
+ * x to a constant power. Whole powers up to 4 are products; others need x > 0 (or a whole power).
+ */
+export function pow(x: Tensor, power: number): Tensor {
+  if (power === 0) return ones(x.shape, x.dtype);
+  if (power === 1) return x;
+  if (power === 2) return mul(x, x);
+  if (power === 3) return mul(mul(x, x), x);
+  if (power === 0.5) return sqrt(x);
+  if (power === -0.5) return rsqrt(x);
+  if (power < 0) return reciprocal(pow(x, -power));
+  if (Number.isInteger(power)) {
+    const half = pow(x, Math.floor(power / 2));
+    return power % 2 === 0 ? mul(half, half) : mul(mul(half, half), x);
+  }
+  return exp(mul(log(x), power));
+}
+
+/** x limited to [low, high]; gradient 1 inside and on the limits, as in PyTorch. */
+export function clamp(x: Tensor, low: number, high: number): Tensor {
+  if (!(low <= high)) throw new RangeError(`clamp: limits ${low} and ${high} are out of order`);
+  return where(less(x, low), low, where(greater(x, high), high, x));
+}
+
+/**
+ * `a` where the condition holds, else `b`.
+ *
+ * @throws {TypeError} if the condition is not bool.
+ */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  if (condition.dtype !== "bool") {
+    throw new TypeError(`where: condition ${condition} must be bool`);
+  }
+  const pair = a instanceof Tensor || b instanceof Tensor ? [a, b] : [full([], a), b];
+  const [x, y] = together("where", pair);
+  const shape = broadcastShapes(condition.shape, x.shape, "where");
+  return makeTensor(
+    "where",
+    [expand(condition, shape), expand(x, shape), expand(y, shape)],
+    {},
+    shape,
+    x.dtype,
+  );
+}
+
+/** Converts to another type: f32 to integer cuts off the fraction; anything but 0 is true. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : makeTensor("cast", [x], { to: dtype }, x.shape, dtype);
+}
+
+/** The same values, without gradient behind them (PyTorch `detach`, JAX `stop_gradient`). */
+export function stopGradient(x: Tensor): Tensor {
+  return makeTensor("stop_gradient", [x], {}, x.shape, x.dtype);
+}
+
+/** Sigmoid linear unit, x · sigmoid(x), also called swish. */
+export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+/** Gaussian error linear unit with the exact error function. */
+export const gelu = (x: Tensor): Tensor => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
+/** Gaussian error linear unit by the tanh formula (`gelu_pytorch_tanh`, `gelu_new`). */
+export const geluTanh = (x: Tensor): Tensor =>
+  mul(
+    mul(x, 0.5),
+    add(tanh(mul(add(x, mul(pow(x, 3), 0.044715)), Math.sqrt(2 / Math.PI))), 1),
+  );
+/** x · sigmoid(1.702 x), as in CLIP. */
+export const quickGelu = (x: Tensor): Tensor => mul(x, sigmoid(mul(x, 1.702)));

@@ -1,0 +1,183 @@
+/** Neural-network functions composed of the basic operations. */
+import {
+  add,
+  cast,
+  div,
+  iota,
+  lessEqual,
+  maximum,
+  mul,
+  neg,
+  notEqual,
+  rsqrt,
+  square,
+  sub,
+  where,
+} from "./elementwise.ts";
+import type { Tensor } from "./graph.ts";
+import { takeAlong } from "./indexing.ts";
+import { matmul } from "./matmul.ts";
+import { cat, expand, narrow, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
+import { logSoftmax, mean, softmax, sum } from "./reduce.ts";
+import { broadcastShapes } from "./shape.ts";
+
+/**
+ * Root-mean-square normalisation x / √(mean(x²) + ε) · w over the last dimension (Zhang and Sennrich
+ * 2019; as in LLaMA).
+ *
+ * @param x `[..., D]` @param weight `[D]`
+ */
+export function rmsNorm(x: Tensor, weight?: Tensor, epsilon = 1e-6): Tensor {
+  const scale = rsqrt(add(mean(square(x), { axes: -1, keepDims: true }), epsilon));
+  const y = mul(x, scale);
+  return weight ? mul(y, weight) : y;
+}
+
+/**
+ * Layer normalisation over the last dimension, or the last `dimensions` (Ba et al. 2016).
+ *
+ * @param x `[..., D]` @param weight `[D]` @param bias `[D]`
+ */
+export function layerNorm(
+  x: Tensor,
+  weight?: Tensor,
+  bias?: Tensor,
+  epsilon = 1e-5,
+  dimensions = 1,
+): Tensor {
+  const axes = Array.from({ length: dimensions }, (_, i) => i - dimensions);
+  const centred = sub(x, mean(x, { axes, keepDims: true }));
+  const scale = rsqrt(add(mean(square(centred), { axes, keepDims: true }), epsilon));
+  let y = mul(centred, scale);
+  if (weight) y = mul(y, weight);
+  return bias ? add(y, bias) : y;
+}
+
+/** Options of {@linkcode crossEntropy}. */
+export interface CrossEntropyOptions {
+  /** Targets with this number count nothing. Default -100. */
+  ignoreIndex?: number;
+  /** Share of the target spread evenly over all classes (Szegedy et al. 2016). Default 0. */
+  labelSmoothing?: number;
+  /** `mean` over the targets that count (0 if there is none), `sum`, or one value each. */
+  reduction?: "mean" | "sum" | "none";
+}
+
+/**
+ * Cross-entropy of logits against class numbers, as torch.nn.functional.cross_entropy.
+ *
+ * @param logits `[N, C]` @param targets `[N]` i32
+ * @returns a scalar, or `[N]` for reduction "none"
+ * @throws {RangeError} if the shapes do not fit. @throws {TypeError} if the targets are not i32.
+ */
+export function crossEntropy(
+  logits: Tensor,
+  targets: Tensor,
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const { ignoreIndex = -100, labelSmoothing = 0, reduction = "mean" } = options;
+  if (logits.rank !== 2 || targets.rank !== 1 || logits.shape[0] !== targets.shape[0]) {
+    throw new RangeError(
+      `crossEntropy: logits ${logits} and targets ${targets} must be [N, C] and [N]`,
+    );
+  }
+  if (targets.dtype !== "i32") throw new TypeError(`crossEntropy: targets ${targets} must be i32`);
+  const counts = notEqual(targets, ignoreIndex);
+  const logProbabilities = logSoftmax(logits);
+  const at = unsqueeze(where(counts, targets, 0), 1);
+  let loss = neg(squeeze(takeAlong(logProbabilities, at, 1), 1));
+  if (labelSmoothing > 0) {
+    const even = neg(mean(logProbabilities, { axes: 1 }));
+    loss = add(mul(loss, 1 - labelSmoothing), mul(even, labelSmoothing));
+  }
+  loss = where(counts, loss, 0);
+  if (reduction === "none") return loss;
+  const total = sum(loss);
+  return reduction === "sum" ? total : div(total, maximum(sum(cast(counts, "f32")), 1));
+}
+
+/** Options of {@linkcode attention}. */
+export interface AttentionOptions {
+  /** True where a query may see a key, or f32 numbers to add; broadcasts to `[B, H, Tq, Tk]`. */
+  mask?: Tensor;
+  /** A query sees no key behind its own position. Default false. */
+  causal?: boolean;
+  /** Factor on the scores. Default 1 / √D. */
+  scale?: number;
+}
+
+/** Stands for -∞ in masked scores; finite, so that a row with nothing to see gives no NaN. */
+const MASKED = -1e30;
+
+/**
+ * Scaled dot-product attention (Vaswani et al. 2017). With fewer key heads than query heads, each
+ * key head serves a run of neighbouring query heads (grouped queries, Ainslie et al. 2023).
+ *
+ * @param q `[B, H, Tq, D]` @param k `[B, Hk, Tk, D]` @param v `[B, Hk, Tk, Dv]`, H a multiple of Hk
+ * @returns output `[B, H, Tq, Dv]` and probabilities `[B, H, Tq, Tk]`
+ */
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: AttentionOptions = {},
+): { output: Tensor; probabilities: Tensor } {
+  const [b, heads, tq, d] = q.shape, [, keyHeads, tk] = k.shape;
+  if (
+    q.rank !== 4 || k.rank !== 4 || v.rank !== 4 || k.shape[0] !== b || k.shape[3] !== d ||
+    v.shape[0] !== b || v.shape[1] !== keyHeads || v.shape[2] !== tk || heads % keyHeads !== 0
+  ) {
+    throw new RangeError(`attention: q ${q}, k ${k} and v ${v} do not fit (want [B, H, T, D])`);
+  }
+  const each = heads / keyHeads;
+  const grouped = each > 1;
+  const query = grouped ? reshape(q, [b, keyHeads, each, tq, d]) : q;
+  const key = grouped ? unsqueeze(k, 2) : k, value = grouped ? unsqueeze(v, 2) : v;
+  const shape = [b, heads, tq, tk];
+  let scores = mul(matmul(query, transpose(key)), options.scale ?? 1 / Math.sqrt(d));
+  scores = reshape(scores, shape);
+  if (options.causal) {
+    const seen = lessEqual(iota([tq, tk], 1), add(iota([tq, tk], 0), tk - tq));
+    scores = where(seen, scores, MASKED);
+  }
+  const { mask } = options;
+  if (mask) {
+    broadcastShapes(mask.shape, shape, "attention mask");
+    scores = mask.dtype === "bool" ? where(mask, scores, MASKED) : add(scores, mask);
+  }
+  const probabilities = softmax(scores);
+  const p = grouped ? reshape(probabilities, [b, keyHeads, each, tq, tk]) : probabilities;
+  return { output: reshape(matmul(p, value), [b, heads, tq, v.shape[3]]), probabilities };
+}
+
+/**
+ * Cosines and sines of rotary position embedding (Su et al. 2021), in the layout of LLaMA: the
+ * frequencies are repeated for the second half of the head.
+ *
+ * @param positions `[...]` i32 or f32 @param dimension head size @param base θ
+ * @returns two tensors `[..., dimension]`
+ */
+export function rotaryTables(
+  frequencies: Tensor,
+  positions: Tensor,
+): { angles: Tensor } {
+  const p = expand(unsqueeze(cast(positions, "f32"), positions.rank), [
+    ...positions.shape,
+    frequencies.size,
+  ]);
+  const half = mul(p, frequencies);
+  return { angles: cat([half, half], -1) };
+}
+
+/**
+ * Applies rotary position embedding, rotating the two halves of each head (LLaMA's rotate_half).
+ *
+ * @param x `[B, H, T, D]` @param cos `[B, T, D]` or `[T, D]` @param sin likewise
+ */
+export function applyRotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
+  const half = x.shape.at(-1)! / 2;
+  if (!Number.isInteger(half)) throw new RangeError(`applyRotary: head size of ${x} must be even`);
+  const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1);
+  const c = cos.rank === 3 ? unsqueeze(cos, 1) : cos, s = sin.rank === 3 ? unsqueeze(sin, 1) : sin;
+  return add(mul(x, c), mul(rotated, s));
+}

@@ -1,0 +1,220 @@
+/**
+ * The gradient of every operation, as a table from operation to rule. A rule gets the node and the
+ * gradients of its outputs (undefined where nothing flows back) and returns the gradients of its
+ * inputs (undefined where none is defined, such as for indices).
+ */
+import {
+  cast,
+  cos,
+  div,
+  equal,
+  exp,
+  iota,
+  less,
+  mul,
+  neg,
+  sign,
+  sin,
+  sub,
+  where,
+  zeros,
+} from "./elementwise.ts";
+import { combineRows, dispatchRows } from "./dispatch.ts";
+import type { Node, Tensor } from "./graph.ts";
+import { indexAdd, scatterAdd, takeAlong, takeRowsOrZero } from "./indexing.ts";
+import { groupedMatmul, groupedOuter, matmul } from "./matmul.ts";
+import { expand, flip, narrow, pad, permute, reshape, transpose } from "./movement.ts";
+import { sum } from "./reduce.ts";
+
+/** Gradients of a node's inputs from those of its first output. */
+type Rule = (node: Node, g: Tensor) => readonly (Tensor | undefined)[];
+
+/** Reduced gradient, spread over the reduced axes again. */
+function spread(node: Node, g: Tensor): Tensor {
+  const x = node.inputs[0];
+  const axes = node.attributes.axes as number[];
+  return expand(reshape(g, x.shape.map((d, i) => axes.includes(i) ? 1 : d)), x.shape);
+}
+
+/** Gradient to the extreme elements, shared equally between equal ones. */
+function extreme(node: Node, g: Tensor): Tensor[] {
+  const [x] = node.inputs;
+  const hit = cast(equal(x, spread(node, node.outputs[0])), "f32");
+  const count = sum(hit, { axes: node.attributes.axes as number[] });
+  return [mul(hit, spread(node, div(g, count)))];
+}
+
+/** Half of the gradient to each operand where they are equal. */
+function larger(g: Tensor, a: Tensor, b: Tensor): Tensor[] {
+  const half = mul(g, 0.5);
+  return [
+    where(equal(a, b), half, where(less(b, a), g, 0)),
+    where(equal(a, b), half, where(less(a, b), g, 0)),
+  ];
+}
+
+/** Scatters a gradient along an axis other than 0 by moving that axis to the front. */
+function takeGradient(node: Node, g: Tensor): Tensor {
+  const [x, index] = node.inputs;
+  const axis = node.attributes.axis as number;
+  // g: [before..., index..., after...] -> [index elements, before..., after...]
+  const before = x.shape.slice(0, axis), after = x.shape.slice(axis + 1);
+  const flat = reshape(g, [...before, index.size, ...after]);
+  const order = [axis, ...before.map((_, i) => i), ...after.map((_, i) => axis + 1 + i)];
+  const rows = indexAdd(permute(flat, order), reshape(index, [index.size]), x.shape[axis]);
+  const back = new Array<number>(order.length);
+  order.forEach((a, i) => back[a] = i);
+  return permute(rows, back);
+}
+
+/** The rules. An operation that is not here has no gradient (comparisons, indices). */
+export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
+  add: (_, g) => [g, g],
+  sub: (_, g) => [g, neg(g)],
+  mul: ({ inputs: [a, b] }, g) => [mul(g, b), mul(g, a)],
+  div: ({ inputs: [_a, b], outputs: [y] }, g) => {
+    const ga = div(g, b);
+    return [ga, neg(mul(ga, y))];
+  },
+  maximum: ({ inputs: [a, b] }, g) => larger(g, a, b),
+  minimum: ({ inputs: [a, b] }, g) => larger(g, b, a).reverse(),
+  where: ({ inputs: [c] }, g) => [undefined, where(c, g, 0), where(c, 0, g)],
+  neg: (_, g) => [neg(g)],
+  abs: ({ inputs: [x] }, g) => [mul(g, sign(x))],
+  sign: ({ inputs: [x] }) => [zeros(x.shape)],
+  floor: ({ inputs: [x] }) => [zeros(x.shape)],
+  exp: ({ outputs: [y] }, g) => [mul(g, y)],
+  log: ({ inputs: [x] }, g) => [div(g, x)],
+  sqrt: ({ outputs: [y] }, g) => [div(mul(g, 0.5), y)],
+  rsqrt: ({ outputs: [y] }, g) => [mul(mul(g, -0.5), mul(y, mul(y, y)))],
+  sin: ({ inputs: [x] }, g) => [mul(g, cos(x))],
+  cos: ({ inputs: [x] }, g) => [neg(mul(g, sin(x)))],
+  tanh: ({ outputs: [y] }, g) => [mul(g, sub(1, mul(y, y)))],
+  sigmoid: ({ outputs: [y] }, g) => [mul(g, mul(y, sub(1, y)))],
+  erf: ({ inputs: [x] }, g) => [mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))],
+  cast: ({ inputs: [x] }, g) => [x.dtype === "f32" && g.dtype === "f32" ? g : undefined],
+  identity: (_, g) => [g],
+  pack: ({ inputs, attributes }, g) => {
+    const offsets = attributes.offsets as number[];
+    return inputs.map((x, i) => reshape(narrow(g, 0, offsets[i], x.size), x.shape));
+  },
+
+  reshape: ({ inputs: [x] }, g) => [reshape(g, x.shape)],
+  permute: ({ attributes }, g) => {
+    const axes = attributes.axes as number[];
+    const back = new Array<number>(axes.length);
+    axes.forEach((a, i) => back[a] = i);
+    return [permute(g, back)];
+  },
+  expand: ({ inputs: [x] }, g) => {
+    const lead = g.rank - x.rank;
+    const axes = g.shape.map((_, i) => i).filter((i) =>
+      i < lead || (x.shape[i - lead] === 1 && g.shape[i] !== 1)
+    );
+    return [reshape(sum(g, { axes }), x.shape)];
+  },
+  slice: ({ inputs: [x], attributes }, g) => {
+    const starts = attributes.starts as number[], steps = attributes.steps as number[];
+    let y = g;
+    steps.forEach((step, i) => {
+      if (step > 1 && y.shape[i] > 0) {
+        // Put step - 1 zeros behind every element, then cut the last ones off.
+        const n = y.shape[i];
+        const wide = reshape(y, [...y.shape.slice(0, i), n, 1, ...y.shape.slice(i + 1)]);
+        const zerosBehind = wide.shape.map((_, j) => j === i + 1 ? step - 1 : 0);
+        const padded = pad(wide, wide.shape.map(() => 0), zerosBehind);
+        y = reshape(padded, [...y.shape.slice(0, i), n * step, ...y.shape.slice(i + 1)]);
+        y = narrow(y, i, 0, (n - 1) * step + 1);
+      }
+    });
+    return [pad(y, starts, x.shape.map((d, i) => d - starts[i] - y.shape[i]))];
+  },
+  pad: ({ inputs: [x], attributes }, g) => {
+    const before = attributes.before as number[];
+    return [x.shape.reduce((y, d, i) => narrow(y, i, before[i], d), g)];
+  },
+  flip: ({ attributes }, g) => [flip(g, attributes.axes as number[])],
+  cat: ({ inputs, attributes }, g) => {
+    const axis = attributes.axis as number;
+    let at = 0;
+    return inputs.map((p) => narrow(g, axis, (at += p.shape[axis]) - p.shape[axis], p.shape[axis]));
+  },
+
+  sum: (node, g) => [spread(node, g)],
+  prod: (node, g) => [div(mul(spread(node, mul(g, node.outputs[0])), 1), node.inputs[0])],
+  max: extreme,
+  min: extreme,
+  logsumexp: (node, g) => {
+    const [x] = node.inputs;
+    return [mul(spread(node, g), exp(sub(x, spread(node, node.outputs[0]))))];
+  },
+
+  // The whole derivative, so none is left for the largest element and the sum.
+  softmax: ({ outputs: [y], attributes }, g) => {
+    const along = { axes: attributes.axis as number, keepDims: true };
+    return [mul(y, sub(g, sum(mul(g, y), along))), undefined, undefined];
+  },
+  log_softmax: ({ outputs: [y], attributes }, g) => {
+    const along = { axes: attributes.axis as number, keepDims: true };
+    return [sub(g, mul(exp(y), sum(g, along))), undefined, undefined];
+  },
+
+  matmul: ({ inputs: [a, b] }, g) => [matmul(g, transpose(b)), matmul(transpose(a), g)],
+  grouped_matmul: (node, g) => {
+    const [x, weight, tileGroup, offsets] = node.inputs;
+    const { transposed, tile, groups: count } = node.attributes as {
+      transposed: boolean;
+      tile: number;
+      groups: number;
+    };
+    const groups = { count, tile, tileGroup, offsets };
+    return [
+      groupedMatmul(g, weight, groups, { transposed: !transposed }),
+      transposed ? groupedOuter(x, g, groups) : groupedOuter(g, x, groups),
+    ];
+  },
+  grouped_outer: (node, g) => {
+    // y[e] = a[e]ᵀ b[e]: da = b gᵀ, db = a g, row by row with the matrix of the row's group.
+    const [a, b, tileGroup, offsets] = node.inputs;
+    const { tile, groups: count } = node.attributes as { tile: number; groups: number };
+    const groups = { count, tile, tileGroup, offsets };
+    return [groupedMatmul(b, g, groups), groupedMatmul(a, g, groups, { transposed: true })];
+  },
+
+  take: (node, g) => [takeGradient(node, g), undefined],
+  take_along: ({ inputs: [x, index], attributes }, g) => {
+    const axis = attributes.axis as number;
+    const single = index.shape[axis] === 1 &&
+      index.shape.every((d, i) => i === axis || d === x.shape[i]);
+    if (single) {
+      // One element of each row: a comparison instead of a scatter, so that it fuses.
+      const at = expand(cast(index, "i32"), x.shape);
+      return [where(equal(iota(x.shape, axis), at), expand(g, x.shape), 0), undefined];
+    }
+    const full = scatterAdd(g, index, x.shape[axis], axis);
+    const short = x.shape.some((d, i) => i !== axis && d !== index.shape[i]);
+    return [
+      short ? pad(full, x.shape.map(() => 0), x.shape.map((d, i) => d - full.shape[i])) : full,
+      undefined,
+    ];
+  },
+  take_or_zero: ({ inputs: [x, index] }, g) => [indexAdd(g, index, x.shape[0]), undefined],
+  index_add: ({ inputs: [source, index] }, g) => [
+    reshape(takeRowsOrZero(g, index), source.shape),
+    undefined,
+  ],
+  scatter_add: ({ inputs: [, index], attributes }, g) => [
+    takeAlong(g, index, attributes.axis as number),
+    undefined,
+  ],
+  dispatch_rows: ({ inputs: [, position, item], attributes }, g) => [
+    combineRows(g, { position, item }, attributes.slots as number),
+    undefined,
+    undefined,
+  ],
+  combine_rows: ({ inputs: [, position, item], attributes }, g) => [
+    dispatchRows(g, { position, item }, attributes.slots as number),
+    undefined,
+    undefined,
+  ],
+};

@@ -1,0 +1,123 @@
+/** Matrix products: plain, batched, and grouped over experts. */
+import { add } from "./elementwise.ts";
+import { makeTensor, type Tensor } from "./graph.ts";
+import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
+import { broadcastShapes } from "./shape.ts";
+
+/**
+ * Matrix product with the rules of NumPy and PyTorch: the last two dimensions are multiplied, the
+ * others broadcast; a vector is a row on the left and a column on the right.
+ *
+ * @returns shape `[..., M, N]` of `[..., M, K]` and `[..., K, N]`.
+ * @throws {RangeError} with both shapes if they do not fit.
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.dtype !== "f32" || b.dtype !== "f32") {
+    throw new TypeError(`matmul: ${a} and ${b} must be f32`);
+  }
+  if (a.rank === 0 || b.rank === 0) throw new RangeError(`matmul: ${a} or ${b} is a scalar`);
+  if (a.rank === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2);
+  if (b.rank === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+  const [m, k] = a.shape.slice(-2), [k2, n] = b.shape.slice(-2);
+  if (k !== k2) {
+    throw new RangeError(
+      `matmul: ${a} times ${b}: inner sizes ${k} and ${k2} differ (transpose one of them?)`,
+    );
+  }
+  // A matrix on the right serves every row on the left: one tall product instead of a batch.
+  if (b.rank === 2 && a.rank > 2) {
+    return reshape(matmul(reshape(a, [-1, k]), b), [...a.shape.slice(0, -1), n]);
+  }
+  const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "matmul batch");
+  return makeTensor(
+    "matmul",
+    [expand(a, [...batch, m, k]), expand(b, [...batch, k, n])],
+    {},
+    [...batch, m, n],
+    "f32",
+  );
+}
+
+/**
+ * Fully connected layer x Wᵀ + b.
+ *
+ * @param x `[..., in]` @param weight `[out, in]` (PyTorch's layout) @param bias `[out]`
+ * @returns `[..., out]`
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  if (weight.rank !== 2 || x.shape.at(-1) !== weight.shape[1]) {
+    throw new RangeError(`linear: input ${x} does not fit weight ${weight} of [out, in]`);
+  }
+  if (bias && (bias.rank !== 1 || bias.shape[0] !== weight.shape[0])) {
+    throw new RangeError(`linear: bias ${bias} does not fit weight ${weight}`);
+  }
+  const y = matmul(x, transpose(weight));
+  return bias ? add(y, bias) : y;
+}
+
+/** Where the rows of each group lie in a sorted, padded row list: what {@linkcode sortByGroup} makes. */
+export interface Groups {
+  /** Number of groups (experts). */
+  readonly count: number;
+  /** Rows of one tile; every group starts at a multiple of it. */
+  readonly tile: number;
+  /** `[rows / tile]` i32: the group a tile belongs to. */
+  readonly tileGroup: Tensor;
+  /** `[count + 1]` i32: first padded row of each group, and the end. */
+  readonly offsets: Tensor;
+}
+
+/**
+ * Grouped matrix product: row r of `x` is multiplied with the matrix of its group.
+ *
+ * @param x `[rows, K]`, sorted by group as `groups` says (padding rows may hold anything finite)
+ * @param weight `[groups, N, K]` (each matrix as `[out, in]`), or `[groups, K, N]` with `transposed`
+ * @returns `[rows, N]`; rows of padding are computed with the group's matrix like any other.
+ */
+export function groupedMatmul(
+  x: Tensor,
+  weight: Tensor,
+  groups: Groups,
+  options: { transposed?: boolean } = {},
+): Tensor {
+  const transposed = options.transposed ?? false;
+  const k = weight.shape[transposed ? 1 : 2], n = weight.shape[transposed ? 2 : 1];
+  if (x.rank !== 2 || weight.rank !== 3 || x.shape[1] !== k || weight.shape[0] !== groups.count) {
+    throw new RangeError(
+      `groupedMatmul: rows ${x} do not fit weights ${weight} of ${groups.count} groups ` +
+        `(want [${groups.count}, ${transposed ? "K, N" : "N, K"}] with K = ${x.shape[1]})`,
+    );
+  }
+  if (x.shape[0] !== groups.tileGroup.size * groups.tile) {
+    throw new RangeError(
+      `groupedMatmul: ${x.shape[0]} rows, but the groups hold ` +
+        `${groups.tileGroup.size} tiles of ${groups.tile}`,
+    );
+  }
+  return makeTensor(
+    "grouped_matmul",
+    [x, weight, groups.tileGroup, groups.offsets],
+    { transposed, tile: groups.tile, groups: groups.count },
+    [x.shape[0], n],
+    "f32",
+  );
+}
+
+/**
+ * For each group the product aᵀ b over its rows: the weight gradient of {@linkcode groupedMatmul}.
+ * An empty group gives exact zeros. Padding rows must be zero in `a` or `b`.
+ *
+ * @param a `[rows, N]` @param b `[rows, K]` @returns `[groups, N, K]`
+ */
+export function groupedOuter(a: Tensor, b: Tensor, groups: Groups): Tensor {
+  if (a.rank !== 2 || b.rank !== 2 || a.shape[0] !== b.shape[0]) {
+    throw new RangeError(`groupedOuter: ${a} and ${b} must have the same rows`);
+  }
+  return makeTensor(
+    "grouped_outer",
+    [a, b, groups.tileGroup, groups.offsets],
+    { tile: groups.tile, groups: groups.count },
+    [groups.count, a.shape[1], b.shape[1]],
+    "f32",
+  );
+}

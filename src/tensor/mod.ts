@@ -1,0 +1,31 @@
+/**
+ * Lazy tensors on WebGPU: operations build a graph, reading a value runs it. Gradients are a
+ * transformation of the graph; {@linkcode compile} traces a function once and replays its plan.
+ *
+ * @module
+ */
+export * from "./dtype.ts";
+export * from "./shape.ts";
+export {
+  type Attributes,
+  type Nested,
+  type Node,
+  placeholder,
+  type Reader,
+  type Storage,
+  Tensor,
+  tensor,
+  type TensorOptions,
+} from "./graph.ts";
+export * from "./elementwise.ts";
+export * from "./movement.ts";
+export * from "./reduce.ts";
+export * from "./matmul.ts";
+export * from "./indexing.ts";
+export * from "./dispatch.ts";
+export * from "./functional.ts";
+export { pack, packedOffsets } from "./pack.ts";
+export { gradients, valueAndGrad } from "./grad.ts";
+export * from "./session.ts";
+export * from "./random.ts";
+export * from "./nearest.ts";

@@ -1,0 +1,167 @@
+/** Reductions over axes. Elementwise work in front of one and behind it joins its kernel. */
+import { div, mul, square, sub } from "./elementwise.ts";
+import { makeTensor, makeTensors, type Tensor } from "./graph.ts";
+import { expand, reshape } from "./movement.ts";
+import { normalizeAxes, type Shape, sizeOf } from "./shape.ts";
+
+/** Which axes, and whether they stay as size 1. */
+export interface ReduceOptions {
+  /** Axes to reduce; all by default. */
+  axes?: number | readonly number[];
+  /** Keep the reduced axes with size 1. */
+  keepDims?: boolean;
+}
+
+/** The shape with the reduced axes as size 1. */
+function keptShape(shape: Shape, axes: readonly number[]): number[] {
+  return shape.map((d, i) => axes.includes(i) ? 1 : d);
+}
+
+/** Longest run of one kernel: longer ones are cut in two so that sums stay accurate and parallel. */
+const LONGEST = 8192;
+
+function reduce(op: string, x: Tensor, options: ReduceOptions): Tensor {
+  const axes = normalizeAxes(options.axes, x.rank, op);
+  const kept = keptShape(x.shape, axes);
+  let y = x;
+  if (axes.length > 0) {
+    const count = sizeOf(axes.map((a) => x.shape[a]));
+    const whole = axes.length === x.rank;
+    // Sums over everything: rows of about the square root, so that each level is a short tree.
+    if (whole && count > LONGEST && op !== "prod") {
+      const width = 2 ** Math.ceil(Math.log2(Math.sqrt(count)));
+      const rows = Math.floor(count / width);
+      if (rows * width === count) {
+        const partial = makeTensor(
+          op,
+          [reshape(x, [rows, width])],
+          { axes: [1] },
+          [rows],
+          x.dtype,
+        );
+        y = makeTensor(op, [partial], { axes: [0] }, [], x.dtype);
+      } else y = makeTensor(op, [x], { axes }, [], x.dtype);
+    } else {
+      y = makeTensor(op, [x], { axes }, x.shape.filter((_, i) => !axes.includes(i)), x.dtype);
+    }
+  }
+  return options.keepDims ? reshape(y, kept) : y;
+}
+
+function numeric(op: string, x: Tensor): void {
+  if (x.dtype === "bool") throw new TypeError(`${op}: ${x} is bool; convert it with cast()`);
+}
+
+/** Sum over axes. */
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  numeric("sum", x);
+  return reduce("sum", x, options);
+}
+
+/** Product over axes. */
+export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  numeric("prod", x);
+  return reduce("prod", x, options);
+}
+
+/** Largest element over axes; equal largest elements share the gradient. */
+export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
+  numeric("max", x);
+  notEmpty("max", x, options);
+  return reduce("max", x, options);
+}
+
+/** Smallest element over axes; equal smallest elements share the gradient. */
+export function min(x: Tensor, options: ReduceOptions = {}): Tensor {
+  numeric("min", x);
+  notEmpty("min", x, options);
+  return reduce("min", x, options);
+}
+
+function notEmpty(op: string, x: Tensor, options: ReduceOptions): void {
+  const axes = normalizeAxes(options.axes, x.rank, op);
+  if (axes.some((a) => x.shape[a] === 0)) {
+    throw new RangeError(`${op}: ${x} has no elements along axes [${axes}]`);
+  }
+}
+
+/** Number of elements a reduction runs over. */
+function reducedCount(x: Tensor, options: ReduceOptions, op: string): number {
+  return sizeOf(normalizeAxes(options.axes, x.rank, op).map((a) => x.shape[a]));
+}
+
+/** Arithmetic mean over axes. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return mul(sum(x, options), 1 / reducedCount(x, options, "mean"));
+}
+
+/**
+ * Variance over axes.
+ *
+ * @param options `correction` is subtracted from the count: 1 (default) for the unbiased estimate,
+ * 0 for the biased one.
+ */
+export function variance(
+  x: Tensor,
+  options: ReduceOptions & { correction?: number } = {},
+): Tensor {
+  const axes = normalizeAxes(options.axes, x.rank, "variance");
+  const centred = sub(x, mean(x, { axes, keepDims: true }));
+  const count = reducedCount(x, options, "variance") - (options.correction ?? 1);
+  return div(sum(square(centred), { axes, keepDims: options.keepDims }), count);
+}
+
+/**
+ * log Σ e^x over axes, without overflow. Rows that are all -∞ give -∞.
+ */
+export function logSumExp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  if (x.dtype !== "f32") throw new TypeError(`logSumExp: ${x} must be f32`);
+  notEmpty("logSumExp", x, options);
+  const axes = normalizeAxes(options.axes, x.rank, "logSumExp");
+  const kept = keptShape(x.shape, axes);
+  const y = makeTensor(
+    "logsumexp",
+    [x],
+    { axes },
+    x.shape.filter((_, i) => !axes.includes(i)),
+    x.dtype,
+  );
+  return options.keepDims ? reshape(y, kept) : y;
+}
+
+/**
+ * Largest element and Σ e^(x - largest) along an axis, spread over it again: what softmax and its
+ * logarithm are made of. Kept apart so that large inputs lose no digits.
+ */
+function softmaxParts(x: Tensor, axis: number, op: string): Tensor[] {
+  if (x.dtype !== "f32") throw new TypeError(`${op}: ${x} must be f32`);
+  const [a] = normalizeAxes(axis, x.rank, op);
+  notEmpty(op, x, { axes: a });
+  const shape = x.shape.filter((_, i) => i !== a);
+  const parts = makeTensors("softmax_stats", [x], { axes: [a] }, [[shape, "f32"], [shape, "f32"]]);
+  return parts.map((t) => expand(reshape(t, keptShape(x.shape, [a])), x.shape));
+}
+
+/** e^x / Σ e^x along one axis. */
+export function softmax(x: Tensor, axis = -1): Tensor {
+  const parts = softmaxParts(x, axis, "softmax");
+  return makeTensor(
+    "softmax",
+    [x, ...parts],
+    { axis: axis < 0 ? axis + x.rank : axis },
+    x.shape,
+    "f32",
+  );
+}
+
+/** Logarithm of {@linkcode softmax}. */
+export function logSoftmax(x: Tensor, axis = -1): Tensor {
+  const parts = softmaxParts(x, axis, "logSoftmax");
+  return makeTensor(
+    "log_softmax",
+    [x, ...parts],
+    { axis: axis < 0 ? axis + x.rank : axis },
+    x.shape,
+    "f32",
+  );
+}

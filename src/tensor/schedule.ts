@@ -1,0 +1,315 @@
+/**
+ * From a graph to an ordered list of steps. Decides which tensors are written to memory and which
+ * are recomputed inside the kernels that use them (fusion), and which elementwise work a reduction
+ * or a matrix product does on its results before it writes them (epilogue).
+ */
+import { topological } from "./grad.ts";
+import type { Node, Tensor } from "./graph.ts";
+import { stridedView } from "./view.ts";
+
+/** Operations computed inside other kernels: elementwise work and index arithmetic. */
+const COSTS: Readonly<Record<string, number>> = {
+  const: 0,
+  iota: 0,
+  reshape: 0,
+  permute: 0,
+  expand: 0,
+  slice: 0,
+  flip: 0,
+  stop_gradient: 0,
+  cast: 0,
+  identity: 0,
+  pad: 2,
+  cat: 2,
+  take: 2,
+  take_along: 2,
+  take_or_zero: 2,
+  dispatch_rows: 3,
+  combine_rows: 6,
+  add: 1,
+  sub: 1,
+  mul: 1,
+  div: 1,
+  maximum: 1,
+  minimum: 1,
+  less: 1,
+  less_equal: 1,
+  equal: 1,
+  and: 1,
+  or: 1,
+  not: 1,
+  where: 1,
+  neg: 1,
+  abs: 1,
+  sign: 1,
+  floor: 1,
+  sqrt: 2,
+  rsqrt: 2,
+  exp: 3,
+  log: 3,
+  sin: 3,
+  cos: 3,
+  tanh: 4,
+  sigmoid: 4,
+  erf: 8,
+  softmax: 4,
+  log_softmax: 4,
+};
+
+/** Moves without computing: never worth memory of their own. */
+const MOVES = new Set(["const", "iota", "reshape", "permute", "expand", "slice", "flip", "pad"]);
+
+/** Reductions: their operand is computed inside their kernel. */
+export const REDUCTIONS: ReadonlySet<string> = new Set([
+  "sum",
+  "prod",
+  "max",
+  "min",
+  "logsumexp",
+  "softmax_stats",
+]);
+
+/** Operations whose result can be worked on before it is written. */
+const EPILOGUES = new Set([
+  "sum",
+  "prod",
+  "max",
+  "min",
+  "logsumexp",
+  "matmul",
+  "grouped_matmul",
+  "grouped_outer",
+]);
+
+/** Operations that read strided views of memory and so need no copy of a transposed operand. */
+const STRIDED = new Set(["matmul"]);
+
+/** Operations that change their operands in place; they run after everything that reads. */
+export const EFFECTS: ReadonlySet<string> = new Set(["adamw", "assign"]);
+
+/** Distinct tensors one fused kernel may read: WebGPU guarantees 8 storage buffers, one is written. */
+export const MOST_READS = 7;
+
+/** Recompute a shared value rather than store it, up to this cost. */
+const CHEAP = 5;
+
+/** True if the operation is computed inside the kernels that use it. */
+export function isInline(op: string): boolean {
+  return op in COSTS;
+}
+
+/** One kernel of a plan. */
+export interface Step {
+  /** The node that gives the step its kind; an inline operation means an elementwise kernel. */
+  readonly node: Node;
+  /** Tensors written. */
+  readonly writes: readonly Tensor[];
+  /** The expression written in place of the node's result, over that result and other tensors. */
+  readonly epilogue: Tensor | undefined;
+}
+
+/** An ordered list of steps. */
+export interface Schedule {
+  /** The steps, each after those that make what it reads. */
+  readonly steps: readonly Step[];
+  /** True for tensors held in memory. */
+  readonly isStored: (t: Tensor) => boolean;
+  /** The tensors asked for. */
+  readonly roots: readonly Tensor[];
+}
+
+/** Orders a graph into steps. */
+export function schedule(roots: readonly Tensor[]): Schedule {
+  const order = topological(roots);
+  const stored = choose(order, roots);
+  limitReads(order, stored);
+  return { ...makeSteps(order, roots, stored), roots };
+}
+
+const isLeaf = (t: Tensor): boolean => t.node.op === "leaf";
+
+/** Chooses the tensors that are written to memory. */
+function choose(order: readonly Tensor[], roots: readonly Tensor[]): Set<Tensor> {
+  const cost = new Map<Tensor, number>();
+  for (const t of order) {
+    const own = COSTS[t.node.op];
+    const total = own === undefined
+      ? 0
+      : t.node.inputs.reduce((s, x) => s + (cost.get(x) ?? 0), own);
+    cost.set(t, Math.min(total, 1e6));
+  }
+  const stored = new Set<Tensor>(roots);
+  const users = new Map<Tensor, Map<Tensor, number>>(); // kernel -> number of elements it visits
+  const use = (x: Tensor, kernels: Map<Tensor, number>) => {
+    let m = users.get(x);
+    if (!m) users.set(x, m = new Map());
+    for (const [k, n] of kernels) m.set(k, Math.max(n, m.get(k) ?? 0));
+  };
+  for (let i = order.length - 1; i >= 0; i--) {
+    const t = order[i], { op, inputs } = t.node;
+    if (isLeaf(t)) {
+      stored.add(t);
+      continue;
+    }
+    if (!isInline(op)) {
+      stored.add(t);
+      if (REDUCTIONS.has(op)) use(inputs[0], new Map([[t, inputs[0].size]]));
+      else if (STRIDED.has(op)) {
+        for (const x of inputs) stored.add(stridedView(x, isLeaf)?.base ?? x);
+      } else for (const x of inputs) stored.add(x);
+      continue;
+    }
+    const mine = users.get(t) ?? new Map<Tensor, number>();
+    if (!stored.has(t) && !MOVES.has(op)) {
+      const c = cost.get(t)!;
+      const shared = mine.size > 1 && c > CHEAP;
+      const repeated = c > 1 && [...mine.values()].some((n) => n >= 4 * Math.max(1, t.size));
+      if (shared || repeated) stored.add(t);
+    }
+    const kernels = stored.has(t) ? new Map([[t, t.size]]) : mine;
+    for (const x of inputs) use(x, kernels);
+  }
+  return stored;
+}
+
+/** Stores more tensors until no fused kernel reads too many. */
+function limitReads(order: readonly Tensor[], stored: Set<Tensor>): void {
+  const reads = new Map<Tensor, Set<Tensor>>();
+  const of = (t: Tensor): Set<Tensor> => stored.has(t) ? new Set([t]) : reads.get(t)!;
+  const union = (inputs: readonly Tensor[]): Set<Tensor> => {
+    const all = new Set<Tensor>();
+    for (const x of inputs) for (const r of of(x)) all.add(r);
+    return all;
+  };
+  for (const t of order) {
+    if (isLeaf(t) || !(isInline(t.node.op) || REDUCTIONS.has(t.node.op))) continue;
+    let all = union(t.node.inputs);
+    while (all.size > MOST_READS) {
+      const candidates = t.node.inputs.filter((x) => !stored.has(x));
+      if (candidates.length === 0) break; // a cat of more parts than buffers: split at the op
+      candidates.sort((a, b) => of(b).size - of(a).size);
+      stored.add(candidates[0]);
+      all = union(t.node.inputs);
+    }
+    reads.set(t, all);
+  }
+}
+
+/** Stored tensors that an expression reads, stopping at stored ones. */
+export function readsOf(
+  expression: Tensor,
+  isStored: (t: Tensor) => boolean,
+  top = true,
+): Set<Tensor> {
+  const found = new Set<Tensor>(), seen = new Set<Tensor>();
+  const visit = (t: Tensor, first: boolean) => {
+    if (seen.has(t)) return;
+    seen.add(t);
+    if (isStored(t) && !first) found.add(t);
+    else for (const x of t.node.inputs) visit(x, false);
+  };
+  visit(expression, top);
+  return found;
+}
+
+/** True if `target` is read in `expression` only at the position that is being written. */
+function readsInPlace(
+  expression: Tensor,
+  target: Tensor,
+  isStored: (t: Tensor) => boolean,
+): boolean {
+  const seen = new Set<string>();
+  const visit = (t: Tensor, inPlace: boolean, first: boolean): boolean => {
+    if (t === target) return inPlace;
+    if (isStored(t) && !first) return true;
+    const key = `${t.id}${inPlace}`;
+    if (seen.has(key)) return true;
+    seen.add(key);
+    const keeps = inPlace && (!MOVES.has(t.node.op) || t.node.op === "reshape") &&
+      !["cat", "take", "take_along", "take_or_zero", "dispatch_rows", "combine_rows"]
+        .includes(t.node.op);
+    return t.node.inputs.every((x) => visit(x, keeps, false));
+  };
+  return visit(expression, true, true);
+}
+
+function makeSteps(
+  order: readonly Tensor[],
+  roots: readonly Tensor[],
+  stored: Set<Tensor>,
+): { steps: Step[]; isStored: (t: Tensor) => boolean } {
+  let isStored = (t: Tensor) => stored.has(t);
+  // How many kernels read each stored tensor, to find results with a single reader.
+  const readers = new Map<Tensor, Tensor[]>();
+  const kernels = order.filter((t) => !isLeaf(t) && stored.has(t));
+  for (const k of kernels) {
+    for (const r of kernelReads(k, isStored)) {
+      const list = readers.get(r);
+      if (list) list.push(k);
+      else readers.set(r, [k]);
+    }
+  }
+  // Let a reduction or a product do the elementwise work of its only reader.
+  const absorbed = new Set<Tensor>(); // results that never reach memory
+  const host = new Map<Tensor, Tensor>(); // elementwise root -> the result it is computed from
+  for (const k of kernels) {
+    if (!isInline(k.node.op)) continue;
+    const reads = kernelReads(k, isStored);
+    for (const r of reads) {
+      if (
+        EPILOGUES.has(r.node.op) && r.size === k.size && !roots.includes(r) &&
+        readers.get(r)!.length === 1 && readsInPlace(k, r, isStored) &&
+        reads.size - 1 + kernelReads(r, isStored).size <= MOST_READS
+      ) {
+        host.set(k, r);
+        absorbed.add(r);
+        break;
+      }
+    }
+  }
+  const steps: Step[] = [];
+  const effects: Step[] = [];
+  const done = new Set<Node>();
+  for (const t of kernels) {
+    if (absorbed.has(t) || done.has(t.node)) continue;
+    const source = host.get(t);
+    if (source) {
+      steps.push({ node: source.node, writes: [t], epilogue: t });
+    } else if (isInline(t.node.op)) {
+      steps.push({ node: t.node, writes: [t], epilogue: undefined });
+    } else {
+      done.add(t.node);
+      const step = { node: t.node, writes: t.node.outputs, epilogue: undefined };
+      (EFFECTS.has(t.node.op) ? effects : steps).push(step);
+    }
+  }
+  const before = isStored;
+  isStored = (t) => before(t) && !absorbed.has(t);
+  return { steps: [...steps, ...effects], isStored };
+}
+
+/** Stored tensors that the kernel making `t` reads. */
+function kernelReads(t: Tensor, isStored: (t: Tensor) => boolean): Set<Tensor> {
+  if (isInline(t.node.op)) return readsOf(t, isStored);
+  const all = new Set<Tensor>();
+  for (const x of t.node.inputs) {
+    if (REDUCTIONS.has(t.node.op)) {
+      for (const r of readsOf(x, isStored, false)) all.add(r);
+    } else if (STRIDED.has(t.node.op)) all.add(stridedView(x, isStored)!.base);
+    else all.add(x);
+  }
+  return all;
+}
+
+/** Stored tensors that a step reads, in a stable order. */
+export function stepReads(step: Step, isStored: (t: Tensor) => boolean): Tensor[] {
+  const all = new Set<Tensor>();
+  const source = step.node.outputs[0];
+  if (step.epilogue) {
+    // The absorbed result counts as stored here so that the walk stops at it.
+    const stop = (t: Tensor) => t === source || isStored(t);
+    for (const r of readsOf(step.epilogue, stop)) if (r !== source) all.add(r);
+  }
+  for (const r of kernelReads(source, isStored)) all.add(r);
+  return [...all];
+}

@@ -1,0 +1,386 @@
+/**
+ * WGSL for expressions. An {@linkcode Emitter} writes, for one position of one tensor, the
+ * statements that compute its value from stored tensors: elementwise operations become arithmetic,
+ * movement operations become index arithmetic.
+ */
+import type { DType } from "../dtype.ts";
+import type { Tensor } from "../graph.ts";
+import { rowMajor, type Shape } from "../shape.ts";
+
+/** WGSL type in which a dtype is stored; bool is held as u32. */
+export function storedType(dtype: DType): string {
+  return dtype === "bool" ? "u32" : dtype;
+}
+
+/** Functions that expressions use; put in front of every kernel with expressions. */
+export const EXPRESSION_PRELUDE = /* wgsl */ `
+var<private> inf_bits: u32 = 0x7f800000u; // not a constant, for WGSL has no literal for infinity
+fn inf() -> f32 { return bitcast<f32>(inf_bits); }
+// tanh by the exponential loses digits near 0 and overflows far from it
+fn tanh_f32(x: f32) -> f32 {
+  let a = abs(x);
+  let s = x * x;
+  // odd Taylor polynomial below 0.25 (next term < 1e-9 there), else (1 - e) / (1 + e) with e = exp(-2a)
+  let small = x * (1.0 + s * (-0.33333334 + s * (0.13333334 + s * (-0.053968254 + s * (0.021869488 + s * -0.008863236)))));
+  let e = exp(-2.0 * a);
+  let large = sign(x) * (1.0 - e) / (1.0 + e);
+  return select(large, small, a < 0.25);
+}
+// erf: Maclaurin series below 1, else 1 - erfc by the continued-fraction fit of Numerical Recipes
+// (3rd ed., section 6.2.2, relative error of erfc below 1.2e-7)
+fn erf_f32(x: f32) -> f32 {
+  let a = abs(x);
+  let s = x * x;
+  let small = x * (1.1283792 + s * (-0.37612638 + s * (0.11283792 + s * (-0.026866171 + s * (0.0052239776
+    + s * (-0.00085483274 + s * (0.00012055333 + s * (-1.4925650e-5 + s * (1.6462115e-6 + s * -1.6365844e-7)))))))));
+  let t = 1.0 / (1.0 + 0.5 * a);
+  let p = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+    + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
+  let large = sign(x) * (1.0 - t * exp(-s + p));
+  return select(large, small, a < 1.0);
+}
+`;
+
+/** WGSL of elementwise operations, from the WGSL of the operands. */
+const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> = {
+  add: (a, b) => `${a} + ${b}`,
+  sub: (a, b) => `${a} - ${b}`,
+  mul: (a, b) => `${a} * ${b}`,
+  div: (a, b) => `${a} / ${b}`,
+  maximum: (a, b) => `max(${a}, ${b})`,
+  minimum: (a, b) => `min(${a}, ${b})`,
+  less: (a, b) => `${a} < ${b}`,
+  less_equal: (a, b) => `${a} <= ${b}`,
+  equal: (a, b) => `${a} == ${b}`,
+  and: (a, b) => `${a} && ${b}`,
+  or: (a, b) => `${a} || ${b}`,
+  not: (a) => `!${a}`,
+  where: (c, a, b) => `select(${b}, ${a}, ${c})`,
+  neg: (a) => `-${a}`,
+  abs: (a) => `abs(${a})`,
+  sign: (a) => `sign(${a})`,
+  floor: (a) => `floor(${a})`,
+  sqrt: (a) => `sqrt(${a})`,
+  rsqrt: (a) => `inverseSqrt(${a})`,
+  exp: (a) => `exp(${a})`,
+  log: (a) => `log(${a})`,
+  sin: (a) => `sin(${a})`,
+  cos: (a) => `cos(${a})`,
+  tanh: (a) => `tanh_f32(${a})`,
+  sigmoid: (a) => `1.0 / (1.0 + exp(-${a}))`,
+  erf: (a) => `erf_f32(${a})`,
+  softmax: (x, top, total) => `exp(${x} - ${top}) / ${total}`,
+  log_softmax: (x, top, total) => `${x} - ${top} - log(${total})`,
+  stop_gradient: (a) => a,
+  identity: (a) => a,
+};
+
+/** A number as WGSL of the dtype. */
+export function literal(value: number, dtype: DType): string {
+  switch (dtype) {
+    case "i32":
+      return `i32(${value})`;
+    case "u32":
+      return `${value}u`;
+    case "bool":
+      return value ? "true" : "false";
+    default: {
+      if (Number.isNaN(value)) return "(inf() - inf())";
+      const f = Math.fround(value);
+      if (f === Infinity) return "inf()";
+      if (f === -Infinity) return "-inf()";
+      return Object.is(f, -0) ? "-0.0f" : `${f}f`;
+    }
+  }
+}
+
+/** A position in a tensor: as one number in row-major order, as coordinates, or both. */
+class Position {
+  #linear: string | undefined;
+  #coordinates: (string | undefined)[];
+  constructor(
+    readonly emitter: Emitter,
+    readonly shape: Shape,
+    linear: string | undefined,
+    coordinates?: readonly string[],
+  ) {
+    this.#linear = linear;
+    this.#coordinates = coordinates ? [...coordinates] : new Array(shape.length);
+  }
+
+  /** Row-major number of the element. */
+  linear(): string {
+    if (this.#linear === undefined) {
+      const strides = rowMajor(this.shape);
+      const terms: string[] = [];
+      this.shape.forEach((d, i) => {
+        if (d === 1) return;
+        const c = this.coordinate(i);
+        if (c !== "0u") terms.push(strides[i] === 1 ? c : `${c} * ${strides[i]}u`);
+      });
+      this.#linear = terms.length === 0 ? "0u" : this.emitter.let(terms.join(" + "));
+    }
+    return this.#linear;
+  }
+
+  /** Coordinate along dimension i. */
+  coordinate(i: number): string {
+    let c = this.#coordinates[i];
+    if (c === undefined) {
+      const stride = rowMajor(this.shape)[i];
+      const outer = this.shape.slice(0, i).every((d) => d === 1);
+      const quotient = stride === 1 ? this.#linear! : `${this.#linear} / ${stride}u`;
+      c = this.shape[i] === 1
+        ? "0u"
+        : outer
+        ? (stride === 1 ? quotient : this.emitter.let(quotient))
+        : this.emitter.let(
+          stride === 1 ? `${quotient} % ${this.shape[i]}u` : `(${quotient}) % ${this.shape[i]}u`,
+        );
+      this.#coordinates[i] = c;
+    }
+    return c;
+  }
+
+  coordinates(): string[] {
+    return this.shape.map((_, i) => this.coordinate(i));
+  }
+
+  /** Identifies the position within one emitter. */
+  key(): string {
+    return this.#linear ?? this.coordinates().join(",");
+  }
+
+  /** The same element under another shape of as many elements. */
+  as(shape: Shape): Position {
+    return new Position(this.emitter, shape, this.linear());
+  }
+}
+
+/** Writes statements into one block of a kernel. */
+export class Emitter {
+  /** Statements written so far. */
+  readonly lines: string[] = [];
+  readonly #values = new Map<string, string>();
+  readonly #lets = new Map<string, string>();
+
+  /**
+   * @param binding the name of the array in which a stored tensor is found, or undefined if the
+   * tensor is to be computed
+   * @param registers values at hand, valid at the position that is being written only
+   * @param prefix of the variables, unique among the blocks of one kernel
+   */
+  constructor(
+    readonly binding: (t: Tensor) => string | undefined,
+    readonly registers: ReadonlyMap<Tensor, string>,
+    readonly prefix: string,
+  ) {}
+
+  /** Names an expression, once. */
+  let(expression: string): string {
+    let name = this.#lets.get(expression);
+    if (name === undefined) {
+      name = `${this.prefix}${this.#lets.size}`;
+      this.#lets.set(expression, name);
+      this.lines.push(`let ${name} = ${expression};`);
+    }
+    return name;
+  }
+
+  /** Coordinates of row-major element `linear` of a shape. */
+  coordinates(shape: Shape, linear: string): string[] {
+    return new Position(this, shape, linear).coordinates();
+  }
+
+  /** The value of `t` at row-major element `linear`. */
+  at(t: Tensor, linear: string): string {
+    return this.#value(t, new Position(this, t.shape, linear));
+  }
+
+  /** The value of `t` at coordinates. */
+  atCoordinates(t: Tensor, coordinates: readonly string[]): string {
+    return this.#value(t, new Position(this, t.shape, undefined, coordinates));
+  }
+
+  #value(t: Tensor, p: Position): string {
+    const register = this.registers.get(t);
+    if (register !== undefined) return register;
+    const array = this.binding(t);
+    if (array !== undefined) {
+      const element = `${array}[${t.size === 1 ? "0u" : p.linear()}]`;
+      return this.let(t.dtype === "bool" ? `${element} != 0u` : element);
+    }
+    const key = `${t.id}@${p.key()}`;
+    let v = this.#values.get(key);
+    if (v === undefined) {
+      v = this.#compute(t, p);
+      this.#values.set(key, v);
+    }
+    return v;
+  }
+
+  /** A value at changed coordinates. */
+  #move(x: Tensor, change: (i: number) => string): string {
+    return this.#value(
+      x,
+      new Position(this, x.shape, undefined, x.shape.map((d, i) => d === 1 ? "0u" : change(i))),
+    );
+  }
+
+  #compute(t: Tensor, p: Position): string {
+    const { op, inputs, attributes } = t.node;
+    const [x] = inputs;
+    switch (op) {
+      case "const":
+        return literal(attributes.value as number, t.dtype);
+      case "iota":
+        return this.let(`i32(${p.coordinate(attributes.axis as number)})`);
+      case "cast":
+        return this.let(cast(this.#value(x, p.as(x.shape)), x.dtype, t.dtype));
+      case "reshape":
+        return this.#value(x, p.as(x.shape));
+      case "expand":
+        return this.#move(x, (i) => p.coordinate(i));
+      case "permute": {
+        const back: number[] = [];
+        (attributes.axes as number[]).forEach((a, i) => back[a] = i);
+        return this.#move(x, (i) => p.coordinate(back[i]));
+      }
+      case "slice": {
+        const starts = attributes.starts as number[], steps = attributes.steps as number[];
+        const at = x.shape.map((_, i) => {
+          const c = t.shape[i] === 1 ? "0u" : p.coordinate(i);
+          const scaled = steps[i] === 1 || c === "0u" ? c : `${c} * ${steps[i]}u`;
+          return starts[i] === 0
+            ? (scaled === c ? c : this.let(scaled))
+            : c === "0u"
+            ? `${starts[i]}u`
+            : this.let(`${scaled} + ${starts[i]}u`);
+        });
+        return this.atCoordinates(x, at);
+      }
+      case "flip": {
+        const axes = attributes.axes as number[];
+        return this.#move(
+          x,
+          (i) =>
+            axes.includes(i)
+              ? this.let(`${t.shape[i] - 1}u - ${p.coordinate(i)}`)
+              : p.coordinate(i),
+        );
+      }
+      case "pad":
+        return this.#pad(t, p);
+      case "cat":
+        return this.#cat(t, p);
+      case "take": {
+        const axis = attributes.axis as number, index = inputs[1];
+        const c = p.coordinates();
+        const i = this.atCoordinates(index, c.slice(axis, axis + index.rank));
+        const limited = this.#limit(i, index.dtype, x.shape[axis]);
+        return this.atCoordinates(x, [...c.slice(0, axis), limited, ...c.slice(axis + index.rank)]);
+      }
+      case "take_along": {
+        const axis = attributes.axis as number, index = inputs[1];
+        const limited = this.#limit(this.#value(index, p), index.dtype, x.shape[axis]);
+        return this.atCoordinates(x, p.coordinates().map((c, i) => i === axis ? limited : c));
+      }
+      case "take_or_zero": {
+        const index = inputs[1], c = p.coordinates();
+        const i = this.atCoordinates(index, c.slice(0, index.rank));
+        const v = this.atCoordinates(x, [
+          this.#limit(i, index.dtype, x.shape[0]),
+          ...c.slice(index.rank),
+        ]);
+        const inside = index.dtype === "i32"
+          ? `${i} >= 0 && ${i} < ${x.shape[0]}`
+          : `${i} < ${x.shape[0]}u`;
+        return this.let(`select(${literal(0, t.dtype)}, ${v}, ${inside})`);
+      }
+      case "dispatch_rows": {
+        const [, , item] = inputs;
+        const i = this.atCoordinates(item, [p.coordinate(0)]);
+        const row = this.let(`u32(max(${i}, 0)) / ${attributes.slots}u`);
+        const v = this.atCoordinates(x, [row, p.coordinate(1)]);
+        return this.let(`select(${literal(0, t.dtype)}, ${v}, ${i} >= 0)`);
+      }
+      case "combine_rows":
+        return this.#combine(t, p);
+      default: {
+        const wgsl = ELEMENTWISE[op];
+        if (!wgsl) throw new Error(`no WGSL for operation "${op}" making ${t}`);
+        return this.let(wgsl(...inputs.map((a) => this.#value(a, p))));
+      }
+    }
+  }
+
+  /** An index limited to an axis, as u32. */
+  #limit(index: string, dtype: DType, size: number): string {
+    return this.let(
+      dtype === "i32" ? `u32(clamp(${index}, 0, ${size - 1}))` : `min(${index}, ${size - 1}u)`,
+    );
+  }
+
+  #pad(t: Tensor, p: Position): string {
+    const [x] = t.node.inputs;
+    const before = t.node.attributes.before as number[];
+    const value = literal(t.node.attributes.value as number, t.dtype);
+    if (x.size === 0) return value;
+    const inside: string[] = [];
+    const at = x.shape.map((d, i) => {
+      if (d === t.shape[i]) return d === 1 ? "0u" : p.coordinate(i);
+      // Before the data the difference wraps to a huge number, so one comparison serves both ends.
+      const c = t.shape[i] === 1 ? "0u" : p.coordinate(i);
+      const moved = before[i] === 0 ? c : this.let(`${c} - ${before[i]}u`);
+      inside.push(`${moved} < ${d}u`);
+      return this.let(`min(${moved}, ${d - 1}u)`);
+    });
+    const v = this.atCoordinates(x, at);
+    return this.let(`select(${value}, ${v}, ${inside.join(" && ")})`);
+  }
+
+  #cat(t: Tensor, p: Position): string {
+    const axis = t.node.attributes.axis as number;
+    const c = p.coordinate(axis);
+    let start = t.shape[axis];
+    let v: string | undefined;
+    for (const part of [...t.node.inputs].reverse()) {
+      const n = part.shape[axis];
+      start -= n;
+      if (n === 0) continue;
+      const moved = start === 0 ? c : this.let(`${c} - ${start}u`);
+      const local = n === 1 ? "0u" : this.let(`min(${moved}, ${n - 1}u)`);
+      const here = this.atCoordinates(
+        part,
+        part.shape.map((d, i) => i === axis ? local : d === 1 ? "0u" : p.coordinate(i)),
+      );
+      v = v === undefined ? here : this.let(`select(${v}, ${here}, ${c} < ${start + n}u)`);
+    }
+    return v ?? literal(0, t.dtype);
+  }
+
+  #combine(t: Tensor, p: Position): string {
+    const [rows, position] = t.node.inputs;
+    const slots = t.node.attributes.slots as number;
+    const terms: string[] = [];
+    for (let s = 0; s < slots; s++) {
+      const item = this.let(`${p.coordinate(0)} * ${slots}u + ${s}u`);
+      const row = this.at(position, item);
+      const safe = this.let(`u32(max(${row}, 0))`);
+      const v = this.atCoordinates(rows, [safe, p.coordinate(1)]);
+      terms.push(this.let(`select(${literal(0, t.dtype)}, ${v}, ${row} >= 0)`));
+    }
+    return this.let(terms.join(" + "));
+  }
+}
+
+function cast(x: string, from: DType, to: DType): string {
+  if (from === "bool") return `select(${literal(0, to)}, ${literal(1, to)}, ${x})`;
+  if (to === "bool") return `${x} != ${literal(0, from)}`;
+  return `${to}(${x})`;
+}
+
+/** The value of an expression as it is stored. */
+export function toStored(value: string, dtype: DType): string {
+  return dtype === "bool" ? `select(0u, 1u, ${value})` : value;
+}
