@@ -3,11 +3,9 @@ import {
   assertAlmostEquals,
   assertEquals,
   assertNotEquals,
-  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { hashString, philox, Random } from "../../src/tensor/random.ts";
-import { nearest, unknownName } from "../../src/tensor/nearest.ts";
 
 Deno.test("philox() gives the known answers of Random123", () => {
   const ones = 0xffffffff;
@@ -97,16 +95,4 @@ Deno.test("Random throws RangeError when the seed is no safe whole number", () =
 Deno.test("hashString() spreads similar names when only one letter differs", () => {
   const hashes = new Set(Array.from({ length: 5000 }, (_, i) => hashString(`picture ${i}`)));
   assert(hashes.size >= 4999);
-});
-
-Deno.test("nearest() finds the option meant when letters are swapped, missing or in capitals", () => {
-  const options = ["tiny", "small", "full"];
-  assertEquals(nearest("tniy", options), "tiny");
-  assertEquals(nearest("smal", options), "small");
-  assertEquals(nearest("FULL", options), "full");
-  assertEquals(nearest("x", []), undefined);
-  const error = unknownName("scale", "tniy", options);
-  assert(error instanceof RangeError);
-  assertStringIncludes(error.message, 'did you mean "tiny"?');
-  assertStringIncludes(error.message, "tiny, small, full");
 });

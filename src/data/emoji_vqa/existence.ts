@@ -29,7 +29,8 @@ const isThere = (world: World, concept: number, answer: "yes" | "no"): Asked => 
  *
  * A second scene is drawn from the same law; half of the time it is one that shares a kind with the
  * first, which makes the absent thing resemble a present one. The two scenes are exchangeable, so
- * what only the first holds (yes) and what only the second holds (no) follow the same distribution.
+ * what only the first holds (yes) and what only the second holds (no) follow the same distribution,
+ * but for the few second scenes that are drawn again because they differ in nothing.
  */
 export function askExistence({ world, scene, objects, trained }: View, random: Random): Asked[] {
   if (!trained) return [];
