@@ -177,8 +177,10 @@ export class Gpu implements Disposable {
         if (length > 0) encoder.copyBufferToBuffer(buffer, from, staging, at, length);
       }
       this.#submit(encoder);
-      await this.#settle(() => staging.mapAsync(MAP_READ, 0, Math.max(4, total)));
-      const mapped = staging.getMappedRange(0, Math.max(4, total));
+      const mapped = await this.#settle(async () => {
+        await staging.mapAsync(MAP_READ, 0, Math.max(4, total));
+        return staging.getMappedRange(0, Math.max(4, total));
+      });
       return parts.map(({ begin, size }) => mapped.slice(begin, begin + size));
     } finally {
       if (staging.mapState === "mapped") staging.unmap();

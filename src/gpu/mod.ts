@@ -27,6 +27,7 @@
 
 export type { GpuCounters, GpuMemory } from "./account.ts";
 export type { AdapterFacts, GpuLimits } from "./adapter.ts";
+export { formatBytes } from "./errors.ts";
 export { Gpu } from "./gpu.ts";
 export type { BindingKind, BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
 export { type GpuOptions, openGpu } from "./open.ts";

@@ -40,11 +40,12 @@ export const NO_ADAPTER_REMEDY: string =
   "Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers` (on Debian 12 with " +
   "`-t bookworm-backports`, because Dawn refuses its stock Mesa 22).";
 
-/**
- * Dawn's instances, by their flags. An instance whose last reference is collected takes the process
- * down with it, so they are kept for the life of the process.
- */
+/** Dawn's instances, by their flags. */
 const dawnInstances = new Map<string, GPU>();
+/**
+ * Every instance ever made: one whose last reference is collected takes the process down with it.
+ */
+const keptAlive: GPU[] = [];
 
 async function dawn(flags: string[]): Promise<GPU> {
   const key = flags.join(" ");
@@ -54,6 +55,7 @@ async function dawn(flags: string[]): Promise<GPU> {
     const { create } = await import("webgpu");
     gpu = create(flags) as unknown as GPU;
     dawnInstances.set(key, gpu);
+    keptAlive.push(gpu);
   }
   return gpu;
 }
@@ -85,11 +87,15 @@ async function request(provider: ProviderName, query: AdapterQuery): Promise<GPU
       forceFallbackAdapter: query.software === true,
     })
   );
-  if (!adapter) throw new Error("no adapter that it accepts");
+  if (!adapter) {
+    // An instance never looks for drivers again; a new one finds what was installed meanwhile.
+    dawnInstances.clear();
+    throw new Error("no adapter that it accepts");
+  }
   const name = adapterName(adapter.info);
-  const wanted = query.adapter?.toLowerCase();
   const words = `${name} ${adapter.info.description}`.toLowerCase();
-  if (wanted !== undefined && !words.includes(wanted)) {
+  // Dawn was told the name already and knows it in the driver's own spelling.
+  if (provider !== "dawn" && query.adapter && !words.includes(query.adapter.toLowerCase())) {
     throw new Error(`its adapter is "${name}", not one named "${query.adapter}"`);
   }
   if (query.software !== undefined && query.software !== isSoftware(adapter.info)) {

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Kernel, openGpu } from "../../src/gpu/mod.ts";
-import { download, floats, launch, scale, upload } from "./kernels.ts";
+import { download, floats, launch, scale, testOnEach, upload } from "./kernels.ts";
 
 const broken: Kernel = {
   ...scale(2, "broken kernel"),
@@ -16,54 +16,55 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
   throw new Error("nothing was thrown");
 }
 
-for (const provider of ["dawn", "deno"] as const) {
-  Deno.test(`prepare() names kernel and source line when WGSL is wrong (${provider})`, async () => {
-    using gpu = await openGpu({ provider });
-    const message = await messageOf(gpu.prepare([scale(2), broken]));
-    assertStringIncludes(message, 'Kernel "broken kernel" did not compile: line 6:');
-    assertStringIncludes(message, "undeclared");
-    assertStringIncludes(message, "> 6 |   if (id.x < arrayLength(&x)) { x[id.x] *= undeclared; }");
-    assertStringIncludes(message, "  5 | fn main(");
-    // The error was delivered once, and the good kernel works.
-    await gpu.check();
-    assertEquals(gpu.counters.pipelines, 1);
-  });
+testOnEach("prepare() names kernel and source line when WGSL is wrong", async (provider) => {
+  using gpu = await openGpu({ provider });
+  const message = await messageOf(gpu.prepare([scale(2), broken]));
+  assertStringIncludes(message, 'Kernel "broken kernel" did not compile: line 6:');
+  assertStringIncludes(message, "undeclared");
+  assertStringIncludes(message, "> 6 |   if (id.x < arrayLength(&x)) { x[id.x] *= undeclared; }");
+  assertStringIncludes(message, "  5 | fn main(");
+  // The error was delivered once, and the good kernel works.
+  await gpu.check();
+  assertEquals(gpu.counters.pipelines, 1);
+});
 
-  Deno.test(`pipeline() reports wrong WGSL at the next wait (${provider})`, async () => {
-    using gpu = await openGpu({ provider });
-    gpu.pipeline(broken);
-    const message = await messageOf(gpu.idle());
-    assertStringIncludes(message, 'Kernel "broken kernel" did not compile: line 6:');
-    await gpu.idle();
-  });
+testOnEach("pipeline() reports wrong WGSL at the next wait", async (provider) => {
+  using gpu = await openGpu({ provider });
+  gpu.pipeline(broken);
+  const message = await messageOf(gpu.idle());
+  assertStringIncludes(message, 'Kernel "broken kernel" did not compile: line 6:');
+  await gpu.idle();
+});
 
-  Deno.test(`prepare() says which bindings were declared when they do not match (${provider})`, async () => {
+testOnEach(
+  "prepare() says which bindings were declared when they do not match",
+  async (provider) => {
     using gpu = await openGpu({ provider });
     const kernel: Kernel = { ...scale(2, "mismatched"), bindings: ["uniform"] };
     const message = await messageOf(gpu.prepare([kernel]));
     assertStringIncludes(message, 'Kernel "mismatched" did not compile');
     assertStringIncludes(message, '"bindings":["uniform"]');
-  });
+  },
+);
 
-  Deno.test(`read() throws with the kernel's label when validation fails (${provider})`, async () => {
-    using gpu = await openGpu({ provider });
-    const x = upload(gpu, [1, 2]);
-    // Reading and writing one buffer in one dispatch is forbidden.
-    const kernel: Kernel = {
-      label: "aliased",
-      code: `@group(0) @binding(0) var<storage, read> x: array<f32>;
+testOnEach("read() throws with the kernel's label when validation fails", async (provider) => {
+  using gpu = await openGpu({ provider });
+  const x = upload(gpu, [1, 2]);
+  // Reading and writing one buffer in one dispatch is forbidden.
+  const kernel: Kernel = {
+    label: "aliased",
+    code: `@group(0) @binding(0) var<storage, read> x: array<f32>;
         @group(0) @binding(1) var<storage, read_write> y: array<f32>;
         @compute @workgroup_size(1) fn main() { y[0] = x[0]; }`,
-      bindings: ["read", "write"],
-      workgroups: [1, 1, 1],
-    };
-    gpu.submit([launch(gpu, kernel, [floats(x, 2), floats(x, 2)])]);
-    const message = await messageOf(gpu.read(x, 0, 4));
-    assertStringIncludes(message, "WebGPU refused the work");
-    assertStringIncludes(message, '"aliased"');
-    assertEquals(await download(gpu, x, 2), [1, 2]);
-  });
-}
+    bindings: ["read", "write"],
+    workgroups: [1, 1, 1],
+  };
+  gpu.submit([launch(gpu, kernel, [floats(x, 2), floats(x, 2)])]);
+  const message = await messageOf(gpu.read(x, 0, 4));
+  assertStringIncludes(message, "WebGPU refused the work");
+  assertStringIncludes(message, '"aliased"');
+  assertEquals(await download(gpu, x, 2), [1, 2]);
+});
 
 Deno.test("prepare() counts the other kernels when several fail", async () => {
   using gpu = await openGpu();

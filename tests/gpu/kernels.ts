@@ -1,6 +1,41 @@
-/** Tiny kernels for the device's tests. */
+/** Tiny kernels for the device's tests, and the providers to test. */
 
-import type { BufferRange, Gpu, Kernel, Launch } from "../../src/gpu/mod.ts";
+import {
+  type BufferRange,
+  type Gpu,
+  type Kernel,
+  type Launch,
+  openGpu,
+} from "../../src/gpu/mod.ts";
+
+type Provider = "dawn" | "deno";
+
+async function reasonAgainst(provider: Provider): Promise<string | undefined> {
+  try {
+    (await openGpu({ provider })).dispose();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message.split(". ")[0] : String(error);
+  }
+}
+
+/** Why a provider cannot be tested here; undefined when it can. */
+const against: Record<Provider, string | undefined> = {
+  dawn: await reasonAgainst("dawn"),
+  deno: await reasonAgainst("deno"),
+};
+
+/** Registers a test that needs a provider; where there is none it is skipped with the reason. */
+export function testOn(provider: Provider, name: string, fn: () => Promise<void>): void {
+  const reason = against[provider];
+  const skipped = reason ? ` [skipped: ${reason}]` : "";
+  Deno.test({ name: `${name} with ${provider}${skipped}`, ignore: reason !== undefined, fn });
+}
+
+/** Registers a test for each provider. */
+export function testOnEach(name: string, fn: (provider: Provider) => Promise<void>): void {
+  for (const provider of ["dawn", "deno"] as const) testOn(provider, name, () => fn(provider));
+}
 
 /** `x[i] *= factor` for every element bound. */
 export function scale(factor: number, label: string = "scale"): Kernel {

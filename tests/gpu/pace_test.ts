@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { openGpu, paced } from "../../src/gpu/mod.ts";
-import { floats, launch, scale, upload } from "./kernels.ts";
+import { floats, launch, scale, testOn, upload } from "./kernels.ts";
 
 const immediate = (): unknown => (globalThis as { setImmediate?: unknown }).setImmediate;
 
@@ -55,7 +55,7 @@ Deno.test("paced() leaves a global alone that somebody replaced during the wait"
   }
 });
 
-Deno.test("idle() polls Dawn a bounded number of times", async () => {
+testOn("dawn", "idle() polls a bounded number of times", async () => {
   using gpu = await openGpu({ provider: "dawn" });
   const x = upload(gpu, [1]);
   const work = launch(gpu, scale(2), [floats(x, 1)]);
