@@ -55,7 +55,9 @@ export interface EmojiVqaOptions extends Partial<Record<Split, number>> {
  * @example
  * ```ts
  * import { emojiVqa } from "@moiie/lab/data";
- * const data = await emojiVqa({ scale: "tiny", train: 100, val: 20, comp: 20, style: 20, text: 0 });
+ * // A look at a few samples; without sizes and cacheDir, the whole scale is made once and kept.
+ * const few = { train: 100, val: 20, comp: 20, style: 20, text: 0, cacheDir: null };
+ * const data = await emojiVqa({ scale: "tiny", ...few });
  * console.log(data.sample("train", 0).caption, data.blindFloors("val").macro);
  * ```
  */
