@@ -12,9 +12,11 @@ import { currentKernel, type DisplayMessage, type MimeBundle } from "./jupyter.t
 
 /** Outputs above this many bytes are refused by front ends or make notebooks unusable. */
 const MAX_BYTES = 2_000_000;
-/** Time that the kernel needs in any case. */
+/** Time that the kernel needs for displayed outputs in any case. */
 const WAIT_MS = 10;
 const BYTES_PER_MS = 20_000;
+/** Time for logged lines: they queue one by one, and how many there are is not known. */
+const LOG_WAIT_MS = 100;
 /** Live outputs change at most this often. */
 const UPDATE_INTERVAL_MS = 100;
 
@@ -29,10 +31,18 @@ export interface Display {
 }
 
 /**
- * Waits until what was displayed or logged before has left the kernel. Call it at the end of a cell
- * that ends in `console.log`; {@linkcode show} does it by itself. Outside a kernel it does nothing.
+ * Waits until what was logged has left the kernel. Call it at the end of a cell that ends in
+ * `console.log`; `show` needs no such call. It is enough for some hundred lines: longer
+ * texts are safer in `await show(text)`. Outside a kernel it does nothing.
  */
 export async function flush(): Promise<void> {
+  if (!currentKernel()) return;
+  await settle();
+  await new Promise((resolve) => setTimeout(resolve, LOG_WAIT_MS));
+}
+
+/** Waits until what was displayed has left the kernel. */
+export async function settle(): Promise<void> {
   if (!currentKernel()) return;
   const delay = WAIT_MS + unflushed / BYTES_PER_MS;
   unflushed = 0;
@@ -117,7 +127,7 @@ export class LiveOutput {
   async finish(display: Display): Promise<void> {
     await this.#pending;
     await this.#send(display);
-    await flush();
+    await settle();
   }
 
   async #send(display: Display): Promise<void> {

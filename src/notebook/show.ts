@@ -5,7 +5,7 @@
  */
 
 import { toConsoleText, toDisplay } from "./bundle.ts";
-import { flush, send } from "./display.ts";
+import { send, settle } from "./display.ts";
 import { currentKernel } from "./jupyter.ts";
 
 /**
@@ -27,5 +27,5 @@ export async function show(...values: readonly unknown[]): Promise<void> {
     if (currentKernel()) await send(await toDisplay(value));
     else console.log(await toConsoleText(value));
   }
-  await flush();
+  await settle();
 }

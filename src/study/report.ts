@@ -45,7 +45,7 @@ export interface TableSection {
   readonly heading?: string;
   /** Names of the columns. */
   readonly head: readonly string[];
-  /** Cells; numbers are aligned to the right and written as they are. */
+  /** Cells, written as they are; columns of numbers and intervals are aligned to the right. */
   readonly rows: readonly (readonly (string | number)[])[];
   /** Text under the table. */
   readonly caption?: string;
@@ -204,21 +204,25 @@ function renderFigure({ png, alt, caption, width }: FigureSection): string {
 }
 
 function renderTable({ head, rows, caption }: TableSection): string {
-  const cell = (value: string | number): string =>
-    `<td${typeof value === "number" ? ' class="number"' : ""}>${escapeHtml(String(value))}</td>`;
-  // A column is a column of numbers if its first cell is one.
-  const headCells = head.map((name, column) =>
-    `<th scope="col"${typeof rows[0]?.[column] === "number" ? ' class="number"' : ""}>${
-      escapeHtml(name)
-    }</th>`
-  );
-  const body = rows.map((row) => `<tr>${row.map(cell).join("")}</tr>`).join("\n");
+  const numeric = head.map((_, column) => rows.every((row) => looksNumeric(row[column])));
+  const cells = (tag: string, row: readonly (string | number)[]): string =>
+    row.map((value, column) =>
+      `<${tag}${numeric[column] ? ' class="number"' : ""}>${escapeHtml(String(value))}</${
+        tag.split(" ")[0]
+      }>`
+    ).join("");
+  const body = rows.map((row) => `<tr>${cells("td", row)}</tr>`).join("\n");
   return `<figure><div class="scroll"><table>
-<thead><tr>${headCells.join("")}</tr></thead>
+<thead><tr>${cells('th scope="col"', head)}</tr></thead>
 <tbody>
 ${body}
 </tbody>
 </table></div>${captionOf(caption)}</figure>`;
+}
+
+/** Numbers, also as text: percentages, intervals, differences, or a dash for none. */
+function looksNumeric(value: string | number | undefined): boolean {
+  return /^[\d.,\s%+±–−-]*$/.test(String(value ?? ""));
 }
 
 function renderGallery({ samples, caption }: GallerySection): string {
@@ -299,7 +303,7 @@ figcaption, .caption, .count { color: var(--soft); font-size: .9rem; margin-top:
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .9rem .35rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; vertical-align: bottom; }
-.number { text-align: right; }
+th.number, td.number { text-align: right; white-space: nowrap; }
 .gallery {
   list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr));

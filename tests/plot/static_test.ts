@@ -1,0 +1,111 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { inflateSync } from "node:zlib";
+import { encodePng, type Figure, figureToPng, figureToSvg, lossCurve } from "../../src/plot/mod.ts";
+import { encodeBase64 } from "../../src/plot/base64.ts";
+import { fontMetrics } from "../../src/plot/font_metrics.ts";
+import { fontFiles } from "../../src/plot/packages.ts";
+import { isPng, pngSize } from "../../src/plot/png.ts";
+import { exampleRun } from "./examples.ts";
+
+const HEATMAP: Figure = {
+  data: [{ type: "heatmap", z: [[0, 1], [2, 3]], colorscale: [[0, "#000000"], [1, "#ffffff"]] }],
+  layout: { title: { text: "Heat" }, width: 320, height: 240 },
+};
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new Uint8Array(bytes));
+  return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+Deno.test("figureToSvg() draws texts and lines when given a figure", async () => {
+  const svg = await figureToSvg(lossCurve(exampleRun(20)));
+  assertMatch(svg, /^<svg/);
+  for (const text of ["Training loss", "learning rate", "connector", "instruct", "step"]) {
+    assertStringIncludes(svg, text);
+  }
+});
+
+Deno.test("figureToSvg() places the ticks of both axes when labels are measured", async () => {
+  const svg = await figureToSvg(lossCurve(exampleRun(20, false)));
+  const labels = (axis: string): number =>
+    [...svg.matchAll(new RegExp(`class="${axis}tick"><text`, "g"))].length;
+  assert(labels("x") >= 3, "the x axis has no labels");
+  assert(labels("y") >= 3, "the y axis has no labels");
+});
+
+Deno.test("figureToPng() gives the same bytes on every machine", async () => {
+  const png = await figureToPng(lossCurve(exampleRun(20)));
+  assertEquals(pngSize(png), { width: 1080, height: 690 });
+  assertEquals(png, await figureToPng(lossCurve(exampleRun(20))));
+  assertEquals(
+    await sha256(png),
+    "b9e1f02ff15d249d40015106fe89c56b467766c9294454e3ebd735a05c8cb5ad",
+  );
+});
+
+Deno.test("figureToPng() draws heat maps when the document has no canvas", async () => {
+  const svg = await figureToSvg(HEATMAP);
+  assertMatch(svg, /<image image-rendering="optimizeSpeed"[^>]*data:image\/png;base64,/);
+  assert(isPng(await figureToPng(HEATMAP, 1)));
+});
+
+Deno.test("figureToPng() draws figures one after the other when many are asked for", async () => {
+  const figures = [5, 10, 15].map((steps) => lossCurve(exampleRun(steps)));
+  const together = await Promise.all(figures.map((figure) => figureToPng(figure, 0.5)));
+  for (const [index, figure] of figures.entries()) {
+    assertEquals(together[index], await figureToPng(figure, 0.5));
+  }
+});
+
+Deno.test("figureToSvg() leaves the figure as it is when plotly fills in defaults", async () => {
+  const before = structuredClone(HEATMAP);
+  await figureToSvg(HEATMAP);
+  assertEquals(HEATMAP, before);
+});
+
+Deno.test("figureToSvg() names the figure when it cannot be drawn", async () => {
+  // A function is not data.
+  const broken = { data: [], layout: { title: { text: "Broken" }, shapes: (() => {}) as never } };
+  await assertRejects(() => figureToSvg(broken), Error, "Broken");
+});
+
+Deno.test("fontMetrics() reads the widths of the font file", async () => {
+  const [regular, bold] = (await fontFiles()).map(fontMetrics);
+  // Advance of "A" in DejaVu Sans: 1401 of 2048 units.
+  assertEquals(regular.width("A", 2048), 1401);
+  assertEquals(regular.width("AAA", 10), 3 * regular.width("A", 10));
+  assert(bold.width("A", 10) > regular.width("A", 10));
+});
+
+Deno.test("fontMetrics() throws when the file is not a font", () => {
+  assertThrows(() => fontMetrics(new Uint8Array(100)), SyntaxError, "Not a TrueType font");
+});
+
+Deno.test("encodePng() writes a file that decoders accept, with the pixels in it", async () => {
+  const pixels = Uint8ClampedArray.from({ length: 2 * 3 * 4 }, (_, i) => i % 4 === 3 ? 255 : i * 9);
+  const png = encodePng(2, 3, pixels);
+  assertEquals(pngSize(png), { width: 2, height: 3 });
+  const image = await createImageBitmap(new Blob([new Uint8Array(png)], { type: "image/png" }));
+  assertEquals([image.width, image.height], [2, 3]);
+  const start = 8 + 25 + 8;
+  const rows = inflateSync(png.subarray(start, png.length - 12 - 4));
+  assertEquals([...rows.subarray(1, 9)], [...pixels.subarray(0, 8)]);
+  assertEquals([...rows.subarray(19, 27)], [...pixels.subarray(16, 24)]);
+});
+
+Deno.test("encodePng() throws when size and bytes differ", () => {
+  assertThrows(() => encodePng(2, 2, new Uint8Array(15)), RangeError, "needs 16 bytes, got 15");
+  assertThrows(() => pngSize(new Uint8Array(3)), SyntaxError);
+});
+
+Deno.test("encodeBase64() writes long arrays", () => {
+  assertEquals(encodeBase64(new Uint8Array([104, 105])), "aGk=");
+  assertEquals(atob(encodeBase64(new Uint8Array(100_001))).length, 100_001);
+});
