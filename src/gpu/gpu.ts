@@ -183,7 +183,8 @@ export class Gpu implements Disposable {
       });
       return parts.map(({ begin, size }) => mapped.slice(begin, begin + size));
     } finally {
-      if (staging.mapState === "mapped") staging.unmap();
+      // After a loss there is nothing to unmap, and wgpu would throw over the error under way.
+      if (this.#closed === undefined && staging.mapState === "mapped") staging.unmap();
       this.#staging.release(staging);
     }
   }
