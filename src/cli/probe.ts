@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type AdapterFacts, findAdapter, type Kernel, openGpu } from "../gpu/mod.ts";
+import { type AdapterFacts, dawnAdapters, type Kernel, openGpu } from "../gpu/mod.ts";
 import { lastLines, run } from "./system.ts";
 
 /** What one provider can do here. */
@@ -65,8 +65,11 @@ function driverWords(lines: readonly string[]): string {
 
 /** Runs a kernel here; never throws. */
 async function tryProvider(provider: "dawn" | "deno"): Promise<ProviderReport> {
-  const adapters = provider === "dawn" ? await dawnAdapters() : undefined;
+  let adapters: string[] | undefined;
   try {
+    if (provider === "dawn") {
+      adapters = (await dawnAdapters()).map(({ backend, name }) => `${name} (${backend})`);
+    }
     using gpu = await openGpu({ provider });
     const { adapter } = gpu;
     const features = [...gpu.device.features as unknown as Iterable<string>].sort();
@@ -85,17 +88,6 @@ async function tryProvider(provider: "dawn" | "deno"): Promise<ProviderReport> {
     // The remedy is the caller's part; here only what was found.
     const answer = /^No GPU adapter found \(\w+: ([^]*?)\)\. /.exec(message)?.[1] ?? message;
     return { provider, works: false, adapters, error: answer };
-  }
-}
-
-/** Dawn lists its adapters only in the error for one that does not exist. */
-async function dawnAdapters(): Promise<string[]> {
-  try {
-    await findAdapter({ provider: "dawn", adapter: "(list them)" });
-    return [];
-  } catch (error) {
-    const found = String(error).matchAll(/backend: '(\w+)', name: '([^']+)'/g);
-    return [...found].map(([, backend, name]) => `${name} (${backend})`);
   }
 }
 

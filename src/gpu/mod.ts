@@ -35,6 +35,7 @@ export { paced } from "./pace.ts";
 export { type KernelTime, Profile } from "./profile.ts";
 export {
   type AdapterQuery,
+  dawnAdapters,
   findAdapter,
   type FoundAdapter,
   type ProviderName,

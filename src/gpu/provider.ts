@@ -14,7 +14,7 @@ export type ProviderName = "dawn" | "deno" | "browser";
 export interface AdapterQuery {
   /** Only this provider. Default: Dawn, then the runtime's own. */
   readonly provider?: ProviderName;
-  /** A part of the adapter's name. */
+  /** A part of the adapter's name; case and punctuation do not matter. */
   readonly adapter?: string;
   /** `true`: only an adapter that runs on the CPU; `false`: never one. Default: whatever is best. */
   readonly software?: boolean;
@@ -60,6 +60,41 @@ async function dawn(flags: string[]): Promise<GPU> {
   return gpu;
 }
 
+/**
+ * Lists Dawn's adapters by the names their drivers give.
+ *
+ * @throws Error when Dawn cannot be loaded.
+ */
+export async function dawnAdapters(): Promise<{ backend: string; name: string }[]> {
+  // Dawn tells them only in the error about one that does not exist.
+  const gpu = await dawn(["adapter=(list)"]);
+  const found: { backend: string; name: string }[] = [];
+  try {
+    await paced(() => gpu.requestAdapter());
+  } catch (error) {
+    for (const [, backend, name] of String(error).matchAll(/backend: '(\w+)', name: '([^']+)'/g)) {
+      found.push({ backend, name });
+    }
+  }
+  // It would not see drivers that are installed later.
+  dawnInstances.delete("adapter=(list)");
+  return found;
+}
+
+/** Names are compared without case and punctuation, as Dawn itself spells them in two ways. */
+function includesName(name: string, part: string): boolean {
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+  return plain(name).includes(plain(part));
+}
+
+async function dawnAdapterNamed(part: string): Promise<string> {
+  const names = (await dawnAdapters()).map(({ name }) => name);
+  const name = names.find((name) => includesName(name, part));
+  if (name !== undefined) return name;
+  const known = names.length > 0 ? `; there is ${names.join(", ")}` : "";
+  throw new Error(`no adapter named "${part}"${known}`);
+}
+
 function hasRuntimeOf(provider: ProviderName): boolean {
   const inDeno = "Deno" in globalThis;
   const native = inDeno || "process" in globalThis;
@@ -70,7 +105,7 @@ function hasRuntimeOf(provider: ProviderName): boolean {
 async function gpuOf(provider: ProviderName, query: AdapterQuery): Promise<GPU> {
   if (provider === "dawn") {
     const flags: string[] = [];
-    if (query.adapter) flags.push(`adapter=${query.adapter}`);
+    if (query.adapter) flags.push(`adapter=${await dawnAdapterNamed(query.adapter)}`);
     if (query.subgroupMatrix) flags.push("enable-dawn-features=allow_unsafe_apis");
     return await dawn(flags);
   }
@@ -93,11 +128,9 @@ async function request(provider: ProviderName, query: AdapterQuery): Promise<GPU
     throw new Error("no adapter that it accepts");
   }
   const name = adapterName(adapter.info);
-  const words = `${name} ${adapter.info.description}`.toLowerCase();
-  // Dawn was told the name already and knows it in the driver's own spelling.
-  if (provider !== "dawn" && query.adapter && !words.includes(query.adapter.toLowerCase())) {
-    throw new Error(`its adapter is "${name}", not one named "${query.adapter}"`);
-  }
+  // Dawn was told the name already.
+  const fits = provider === "dawn" || includesName(name, query.adapter ?? "");
+  if (!fits) throw new Error(`its adapter is "${name}", not one named "${query.adapter}"`);
   if (query.software !== undefined && query.software !== isSoftware(adapter.info)) {
     throw new Error(`its adapter "${name}" ${query.software ? "is hardware" : "runs on the CPU"}`);
   }

@@ -131,10 +131,11 @@ testOnEach("openGpu() uses the caller's device and leaves it alive", async (prov
 
 testOn("dawn", "openGpu() finds an adapter by a part of its name", async () => {
   using any = await openGpu({ provider: "dawn" });
-  // Dawn matches the driver's own spelling; the first letters are the same in both.
-  const part = any.adapter.name.slice(0, 4);
-  using named = await openGpu({ provider: "dawn", adapter: part });
+  const part = any.adapter.name.slice(2, 8);
+  using named = await openGpu({ provider: "dawn", adapter: part.toUpperCase() });
   assertEquals(named.adapter.name, any.adapter.name);
+  using full = await openGpu({ provider: "dawn", adapter: any.adapter.name });
+  assertEquals(full.adapter.name, any.adapter.name);
   await assertRejects(() => openGpu({ adapter: "no such adapter" }), Error, "no such adapter");
 });
 
@@ -181,14 +182,23 @@ testOn("dawn", "openGpu() names the remedy, and finds a driver that came later,"
   const config = new URL("../../deno.json", import.meta.url).pathname;
   const script = `import { openGpu } from "${module}";
     try { await openGpu({ provider: "dawn" }); } catch (error) { console.log(error.message); }
-    for (const name of ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]) Deno.env.delete(name);
+    for (const name of ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]) {
+      const before = Deno.env.get("BEFORE_" + name);
+      if (before) Deno.env.set(name, before);
+      else Deno.env.delete(name);
+    }
     console.log((await openGpu({ provider: "dawn" })).adapter.name);`;
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   try {
     await Deno.writeTextFile(file, script);
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", "--no-lock", "--config", config, file],
-      env: { VK_DRIVER_FILES: "/dev/null", VK_ICD_FILENAMES: "/dev/null" },
+      env: {
+        VK_DRIVER_FILES: "/dev/null",
+        VK_ICD_FILENAMES: "/dev/null",
+        BEFORE_VK_DRIVER_FILES: Deno.env.get("VK_DRIVER_FILES") ?? "",
+        BEFORE_VK_ICD_FILENAMES: Deno.env.get("VK_ICD_FILENAMES") ?? "",
+      },
     }).output();
     const said = new TextDecoder().decode(stdout);
     assertStringIncludes(said, "No GPU adapter found (dawn:");
