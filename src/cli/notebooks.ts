@@ -13,6 +13,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { judge, type Notebook, readNotebook, tidy, writeNotebook } from "./notebook_file.ts";
+import { ensureJupyter } from "./setup.ts";
 
 /** Most runs of one notebook. */
 const ATTEMPTS = 3;
@@ -81,10 +82,7 @@ async function execute(path: string, quick: boolean): Promise<Notebook> {
       },
       stdout: "null",
       stderr: "piped",
-    }).output().catch((cause) => {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new Error("Jupyter is not installed; run `deno task setup`.", { cause });
-    });
+    }).output();
     if (code !== 0) {
       throw new Error(
         `Jupyter cannot run ${path} (exit code ${code}):\n${new TextDecoder().decode(stderr)}`,
@@ -153,6 +151,16 @@ function stat(path: string): Deno.FileInfo | undefined {
   }
 }
 
+/** Whether Jupyter can execute notebooks. */
+export async function hasNbconvert(): Promise<boolean> {
+  const check = new Deno.Command("jupyter", {
+    args: ["nbconvert", "--version"],
+    stdout: "null",
+    stderr: "null",
+  });
+  return await check.output().then(({ success }) => success, () => false);
+}
+
 async function main(): Promise<void> {
   const flags = Deno.args.filter((argument) => argument.startsWith("-"));
   const unknown = flags.filter((flag) => !["--quick", "--write"].includes(flag));
@@ -164,6 +172,8 @@ async function main(): Promise<void> {
   const write = !quick || flags.includes("--write");
   const names = Deno.args.filter((argument) => !argument.startsWith("-"));
   const folder = fileURLToPath(new URL("../../notebooks/", import.meta.url));
+  // Asked only where it is missing: it also installs a kernel for the user, which is not needed here.
+  if (!await hasNbconvert()) await ensureJupyter(console.log);
   const paths = findNotebooks(names, folder);
 
   let failed = 0;

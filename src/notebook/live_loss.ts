@@ -35,6 +35,8 @@ export class LiveLoss {
   readonly #records: LossRecord[] = [];
 
   /**
+   * Starts empty; nothing is shown before the first record.
+   *
    * @param options Title and look of the final figure.
    */
   constructor(options: LossCurveOptions = {}) {

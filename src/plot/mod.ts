@@ -21,6 +21,7 @@ export * from "./figure.ts";
 export * from "./load_balance.ts";
 export * from "./loss_curve.ts";
 export { encodePng } from "./png.ts";
+export * from "./sample_grid.ts";
 export * from "./static.ts";
 export {
   type ExpertName,

@@ -13,9 +13,9 @@ import { encodeBase64 } from "./base64.ts";
 import { type Figure, figureTitle } from "./figure.ts";
 import { fontMetrics } from "./font_metrics.ts";
 import { addTextMetrics, type DomClasses } from "./dom_metrics.ts";
-import { fontFiles, plotlySource, resvg } from "./packages.ts";
+import { fontFiles, plotlySource } from "./packages.ts";
 import { encodePng } from "./png.ts";
-import { FONT_FAMILY } from "./theme.ts";
+import { svgToPng } from "./svg_to_png.ts";
 
 /** The part of plotly.js that is used. */
 interface Plotly {
@@ -25,12 +25,7 @@ interface Plotly {
   ): Promise<string>;
 }
 
-interface Drawing {
-  readonly plotly: Plotly;
-  readonly fonts: readonly Uint8Array[];
-}
-
-let drawing: Promise<Drawing> | undefined;
+let loading: Promise<Plotly> | undefined;
 /** plotly works on one document: pictures are drawn one after the other. */
 let queue: Promise<unknown> = Promise.resolve();
 
@@ -56,31 +51,11 @@ export function figureToSvg(figure: Figure): Promise<string> {
  * @throws {Error} If plotly refuses the figure or the packages cannot be loaded.
  */
 export async function figureToPng(figure: Figure, scale = 1.5): Promise<Uint8Array> {
-  const svg = await figureToSvg(figure);
-  const { fonts } = await (drawing ??= load());
-  const { Resvg } = await resvg();
-  const renderer = new Resvg(svg, {
-    fitTo: { mode: "zoom", value: scale },
-    background: "#ffffff",
-    font: {
-      fontBuffers: [...fonts],
-      loadSystemFonts: false,
-      defaultFontFamily: FONT_FAMILY,
-      sansSerifFamily: FONT_FAMILY,
-    },
-  });
-  try {
-    const image = renderer.render();
-    const png = image.asPng();
-    image.free();
-    return png;
-  } finally {
-    renderer.free();
-  }
+  return await svgToPng(await figureToSvg(figure), scale);
 }
 
 async function draw(figure: Figure): Promise<string> {
-  const { plotly } = await (drawing ??= load());
+  const plotly = await (loading ??= load());
   try {
     // A copy: plotly writes its defaults into the objects it is given.
     const svg = await plotly.toImage(structuredClone({ ...figure, config: {} }), {
@@ -94,7 +69,7 @@ async function draw(figure: Figure): Promise<string> {
   }
 }
 
-async function load(): Promise<Drawing> {
+async function load(): Promise<Plotly> {
   const [{ Window }, source, fonts] = await Promise.all([
     import("happy-dom"),
     plotlySource(),
@@ -110,7 +85,7 @@ async function load(): Promise<Drawing> {
   addTextMetrics(window, fonts.map(fontMetrics));
   addCanvas(window);
   window.eval(source);
-  return { plotly: window.Plotly, fonts };
+  return window.Plotly;
 }
 
 /** The part of happy-dom's window that is used, with the names plotly adds to it. */

@@ -15,7 +15,7 @@ import {
   tidy,
   writeNotebook,
 } from "../../src/cli/notebook_file.ts";
-import { findNotebooks, runNotebook } from "../../src/cli/notebooks.ts";
+import { findNotebooks, hasNbconvert, runNotebook } from "../../src/cli/notebooks.ts";
 
 function notebook(...cells: Cell[]): Notebook {
   return {
@@ -167,15 +167,9 @@ Deno.test("checkNotebooks() finds a type error in a cell and names the notebook"
   });
 });
 
-const hasJupyter = await new Deno.Command("jupyter", {
-  args: ["nbconvert", "--version"],
-  stdout: "null",
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
-
 Deno.test({
   name: "runNotebook() keeps the outputs of good notebooks and the text of failing ones",
-  ignore: !hasJupyter,
+  ignore: !await hasNbconvert(),
   async fn() {
     await inProject(async (folder) => {
       const log: string[] = [];

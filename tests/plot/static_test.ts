@@ -7,7 +7,14 @@ import {
   assertThrows,
 } from "@std/assert";
 import { inflateSync } from "node:zlib";
-import { encodePng, type Figure, figureToPng, figureToSvg, lossCurve } from "../../src/plot/mod.ts";
+import {
+  encodePng,
+  type Figure,
+  figureToPng,
+  figureToSvg,
+  lossCurve,
+  sampleGrid,
+} from "../../src/plot/mod.ts";
 import { encodeBase64 } from "../../src/plot/base64.ts";
 import { fontMetrics } from "../../src/plot/font_metrics.ts";
 import { fontFiles } from "../../src/plot/packages.ts";
@@ -108,4 +115,22 @@ Deno.test("encodePng() throws when size and bytes differ", () => {
 Deno.test("encodeBase64() writes long arrays", () => {
   assertEquals(encodeBase64(new Uint8Array([104, 105])), "aGk=");
   assertEquals(atob(encodeBase64(new Uint8Array(100_001))).length, 100_001);
+});
+
+Deno.test("sampleGrid() gives each row the height of its longest text", async () => {
+  const png = encodePng(8, 8, new Uint8Array(256).fill(120));
+  const sample = { png, question: "Where?", expected: "left", answer: "<right>", correct: false };
+  const options = { size: 100, scale: 1 };
+  const one = pngSize(await sampleGrid([sample], options));
+  assertEquals(one, { width: 140, height: 100 + 4 * 16 + 2 * 20 + 8 });
+  const long = {
+    ...sample,
+    question: "Where is the very small dog with the unbelievablylonghair?",
+  };
+  const wide = pngSize(await sampleGrid([sample, long], options));
+  assertEquals(wide.width, 260);
+  assert(wide.height > one.height, "the long question is not wrapped");
+  const rows = pngSize(await sampleGrid([sample, sample], { ...options, columns: 1 }));
+  assertEquals(rows, { width: 140, height: 2 * one.height - 20 });
+  await assertRejects(() => sampleGrid([]), RangeError, "at least one sample");
 });
