@@ -1,0 +1,148 @@
+/** Auxiliary losses that keep experts in use. */
+import {
+  add,
+  cast,
+  div,
+  equal,
+  expand,
+  full,
+  greaterEqual,
+  iota,
+  logicalAnd,
+  logicalOr,
+  maximum,
+  mul,
+  reshape,
+  stack,
+  stopGradient,
+  sum,
+  take,
+  type Tensor,
+  tensor,
+  unsqueeze,
+} from "../tensor/mod.ts";
+import type { Routing } from "./feed_forward.ts";
+import { type PoolTable, routersOf } from "./table.ts";
+
+/** How the load-balancing loss is formed. */
+export interface BalanceOptions {
+  /**
+   * `slots` counts all k choices of a token (Hugging Face Mixtral and the paper: balanced value k);
+   * `fraction` divides them by k (Switch, MegaBlocks: balanced value 1). Default `slots`.
+   */
+  convention?: "slots" | "fraction";
+  /**
+   * `pooled` takes the tokens of all layers together (the paper's code), `layers` averages the
+   * losses of the layers. Default `pooled`.
+   */
+  reduction?: "pooled" | "layers";
+}
+
+/** Load of the experts that one router chooses among. */
+export interface RouterLoad {
+  /** Router number in the table. */
+  router: number;
+  /** Share of tokens sent to each expert of the pool, `[n]`; sums to k. No gradient. */
+  load: Tensor;
+  /** Mean probability of each, `[n]`. */
+  meanProbability: Tensor;
+  /** n Σ load · meanProbability (paper eq. 4, with n the size of the pool). */
+  loss: Tensor;
+}
+
+/** Tokens that a router scores and that count: `[T]` bool. */
+function scored(routing: Routing, modalities: readonly number[]): Tensor {
+  let mine = modalities.map((m) => equal(routing.modality, m)).reduce((a, b) => logicalOr(a, b));
+  if (routing.valid) mine = logicalAnd(mine, greaterEqual(routing.valid, 1));
+  return mine;
+}
+
+/** Sums over counted tokens: choices and probabilities of every expert, and the number of tokens. */
+function totals(routing: Routing, modalities: readonly number[]) {
+  const { chosen, probabilities, table } = routing;
+  const tokens = chosen.shape[0], e = table.experts.length, k = table.topK;
+  const mask = cast(scored(routing, modalities), "f32");
+  const column = unsqueeze(mask, 1);
+  // [T, k, E] exists as an expression only: the sum over tokens and slots is one kernel.
+  const hit = equal(expand(unsqueeze(chosen, 2), [tokens, k, e]), iota([tokens, k, e], 2));
+  const counted = mul(cast(hit, "f32"), expand(reshape(mask, [tokens, 1, 1]), [tokens, k, e]));
+  return {
+    choices: stopGradient(sum(counted, { axes: [0, 1] })),
+    probability: sum(mul(probabilities, column), { axes: 0 }),
+    tokens: sum(mask),
+  };
+}
+
+/**
+ * Load and load-balancing loss of every router (paper section 2.2.3, eq. 4; the function of Hugging
+ * Face Mixtral applied to the pool of each modality's router). A router without tokens has loss 0.
+ *
+ * @param routings one for each mixture layer, all of one table
+ * @returns one entry for each router; empty if nothing is routed
+ */
+export function routerLoads(
+  routings: readonly Routing[],
+  options: BalanceOptions = {},
+): RouterLoad[] {
+  if (routings.length === 0) return [];
+  const { convention = "slots" } = options;
+  const { table } = routings[0];
+  return routersOf(table).map(({ experts, modalities }, router) => {
+    const layers = routings.map((r) => totals(r, modalities));
+    const choices = layers.map((l) => l.choices).reduce((a, b) => add(a, b));
+    const probability = layers.map((l) => l.probability).reduce((a, b) => add(a, b));
+    const tokens = maximum(layers.map((l) => l.tokens).reduce((a, b) => add(a, b)), 1);
+    const factor = experts.length / (convention === "fraction" ? table.topK : 1);
+    const load = pick(div(choices, tokens), experts);
+    const meanProbability = pick(div(probability, tokens), experts);
+    return { router, load, meanProbability, loss: mul(sum(mul(load, meanProbability)), factor) };
+  });
+}
+
+/** The entries of a pool, in the pool's order. */
+function pick(perExpert: Tensor, experts: readonly number[]): Tensor {
+  return take(perExpert, tensor(new Int32Array(experts)));
+}
+
+/**
+ * The auxiliary loss: the sum of the routers' load-balancing losses, each times its coefficient.
+ *
+ * @param coefficient one for all routers, or one for each. Paper: 0.001.
+ */
+export function balanceLoss(
+  routings: readonly Routing[],
+  coefficient: number | readonly number[],
+  options: BalanceOptions = {},
+): Tensor {
+  const groups = options.reduction === "layers" ? routings.map((r) => [r]) : [routings];
+  let total: Tensor = full([], 0);
+  for (const group of groups) {
+    for (const { router, loss } of routerLoads(group, options)) {
+      const c = typeof coefficient === "number" ? coefficient : coefficient[router];
+      if (c === undefined || !Number.isFinite(c) || c < 0) {
+        throw new RangeError(
+          `balanceLoss: coefficient ${c} of router ${router} must be a non-negative number`,
+        );
+      }
+      if (c > 0) total = add(total, mul(loss, c / groups.length));
+    }
+  }
+  return total;
+}
+
+/** Choices of every expert by modality, `[modalities, E]`, padding left out: for records. */
+export function choiceCounts(routing: Routing): Tensor {
+  const { table } = routing;
+  return stack(table.pools.map((_, m) => totals(routing, [m]).choices), 0);
+}
+
+/** Number of counted tokens of each modality, `[modalities]`. */
+export function tokenCounts(routing: Routing): Tensor {
+  return stack(routing.table.pools.map((_, m) => totals(routing, [m]).tokens), 0);
+}
+
+/** Shared experts' part of a modality's pool: what a router without preference gives them. */
+export function chanceOfShared(table: PoolTable, modality: number): number {
+  const { experts } = table.pools[modality];
+  return experts.filter((e) => table.experts[e].group === "shared").length / experts.length;
+}
