@@ -9,8 +9,13 @@ export type Operand = Tensor | number;
 
 /**
  * A tensor in which every element is `value`; costs no memory until it is read.
+ *
+ * @throws {RangeError} if an integer type cannot hold the value.
  */
 export function full(shape: Shape, value: number, dtype: DType = "f32"): Tensor {
+  if ((dtype === "i32" && value !== (value | 0)) || (dtype === "u32" && value !== value >>> 0)) {
+    throw new RangeError(`${value} is not a ${dtype}; convert the other operand with cast()`);
+  }
   return expand(makeTensor("const", [], { value }, [], dtype), shape);
 }
 /** A tensor of zeros. */
@@ -45,10 +50,16 @@ function together(op: string, operands: readonly Operand[]): Tensor[] {
   return tensors.map((t) => expand(t, shape));
 }
 
+/** Operations that bools allow, too. */
+const ON_BOOLS: ReadonlySet<string> = new Set(["equal", "and", "or"]);
+
 function binary(op: string, a: Operand, b: Operand, dtype?: DType): Tensor {
   const [x, y] = together(op, [a, b]);
-  if (x.dtype === "bool" && dtype === undefined) {
+  if (x.dtype === "bool" && !ON_BOOLS.has(op)) {
     throw new TypeError(`${op}: ${x} is bool; convert it with cast()`);
+  }
+  if (op === "div" && b === 0 && x.dtype !== "f32") {
+    throw new RangeError(`div: ${x} divided by the whole number 0`);
   }
   return makeTensor(op, [x, y], {}, x.shape, dtype ?? x.dtype);
 }
@@ -132,8 +143,8 @@ export const softplus = (x: Tensor): Tensor => add(maximum(x, 0), log(add(exp(ne
 export const reciprocal = (x: Tensor): Tensor => div(1, x);
 /** x². */
 export const square = (x: Tensor): Tensor => mul(x, x);
-/** x where positive, else 0; gradient 0 at 0. */
-export const relu = (x: Tensor): Tensor => where(greater(x, 0), x, 0);
+/** x where positive, else 0; gradient 0 at 0. NaN stays NaN. */
+export const relu = (x: Tensor): Tensor => where(lessEqual(x, 0), 0, x);
 
 /**
  * x to a constant power. Whole powers up to 4 are products; others need x > 0 (or a whole power).

@@ -11,6 +11,8 @@ import {
   exp,
   iota,
   less,
+  lessEqual,
+  maximum,
   mul,
   neg,
   sign,
@@ -24,7 +26,7 @@ import type { Node, Tensor } from "./graph.ts";
 import { indexAdd, scatterAdd, takeAlong, takeRowsOrZero } from "./indexing.ts";
 import { groupedMatmul, groupedOuter, matmul } from "./matmul.ts";
 import { expand, flip, narrow, pad, permute, reshape, transpose } from "./movement.ts";
-import { sum } from "./reduce.ts";
+import { prod, sum } from "./reduce.ts";
 
 /** Gradients of a node's inputs from those of its first output. */
 type Rule = (node: Node, g: Tensor) => readonly (Tensor | undefined)[];
@@ -38,10 +40,26 @@ function spread(node: Node, g: Tensor): Tensor {
 
 /** Gradient to the extreme elements, shared equally between equal ones. */
 function extreme(node: Node, g: Tensor): Tensor[] {
-  const [x] = node.inputs;
-  const hit = cast(equal(x, spread(node, node.outputs[0])), "f32");
+  const [x] = node.inputs, top = spread(node, node.outputs[0]);
+  // Not a test for equality: x may be recomputed here and come out a last digit beyond the extreme.
+  const hit = cast(node.op === "max" ? lessEqual(top, x) : lessEqual(x, top), "f32");
   const count = sum(hit, { axes: node.attributes.axes as number[] });
-  return [mul(hit, spread(node, div(g, count)))];
+  return [mul(hit, spread(node, div(g, maximum(count, 1))))];
+}
+
+/** Gradient of a product: the product of the others, which division gives unless one is zero. */
+function productGradient(node: Node, g: Tensor): Tensor[] {
+  const [x] = node.inputs;
+  const axes = node.attributes.axes as number[];
+  const isZero = equal(x, 0);
+  const zeroes = spread(node, sum(cast(isZero, "f32"), { axes }));
+  const others = spread(node, prod(where(isZero, 1, x), { axes }));
+  const share = where(
+    isZero,
+    where(equal(zeroes, 1), others, 0),
+    where(equal(zeroes, 0), div(others, where(isZero, 1, x)), 0),
+  );
+  return [mul(spread(node, g), share)];
 }
 
 /** Half of the gradient to each operand where they are equal. */
@@ -141,7 +159,7 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
   },
 
   sum: (node, g) => [spread(node, g)],
-  prod: (node, g) => [div(mul(spread(node, mul(g, node.outputs[0])), 1), node.inputs[0])],
+  prod: productGradient,
   max: extreme,
   min: extreme,
   logsumexp: (node, g) => {

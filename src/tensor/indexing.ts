@@ -3,7 +3,7 @@ import { cast, equal, iota } from "./elementwise.ts";
 import { makeTensor, makeTensors, type Tensor } from "./graph.ts";
 import type { Groups } from "./matmul.ts";
 import { expand, permute, reshape, unsqueeze } from "./movement.ts";
-import { formatShape, normalizeAxis, type Shape } from "./shape.ts";
+import { formatShape, normalizeAxis, type Shape, sizeOf } from "./shape.ts";
 
 function checkIndex(op: string, index: Tensor): void {
   if (index.dtype !== "i32" && index.dtype !== "u32") {
@@ -11,14 +11,23 @@ function checkIndex(op: string, index: Tensor): void {
   }
 }
 
+function checkNotEmpty(op: string, x: Tensor, axis: number, index: Tensor): void {
+  if (x.shape[axis] === 0 && index.size > 0) {
+    throw new RangeError(`${op}: axis ${axis} of ${x} has nothing to take, indices are ${index}`);
+  }
+}
+
 /**
  * Rows (or other slices) by number: `out[..., i, ...] = x[..., index[i], ...]`, where the index may
  * have any shape, which takes the place of the axis. Embedding lookup is `take(table, ids)`.
- * Indices outside the axis are limited to it (a GPU cannot throw).
+ * Indices outside the axis are limited to it (a GPU cannot throw) and pass no gradient on.
+ *
+ * @throws {RangeError} if the axis is empty and the index is not.
  */
 export function take(x: Tensor, index: Tensor, axis = 0): Tensor {
   checkIndex("take", index);
   const a = normalizeAxis(axis, x.rank, "take");
+  checkNotEmpty("take", x, a, index);
   const shape = [...x.shape.slice(0, a), ...index.shape, ...x.shape.slice(a + 1)];
   return makeTensor("take", [x, index], { axis: a }, shape, x.dtype);
 }
@@ -35,6 +44,7 @@ export function takeAlong(x: Tensor, index: Tensor, axis = -1): Tensor {
   if (index.rank !== x.rank || index.shape.some((d, i) => i !== a && d > x.shape[i])) {
     throw new RangeError(`takeAlong axis ${a}: index ${index} does not fit ${x}`);
   }
+  checkNotEmpty("takeAlong", x, a, index);
   return makeTensor("take_along", [x, index], { axis: a }, index.shape, x.dtype);
 }
 
@@ -58,7 +68,7 @@ export function indexAdd(source: Tensor, index: Tensor, rows: number): Tensor {
     throw new RangeError(`indexAdd: index ${index} does not fit source ${source}`);
   }
   const rest = source.shape.slice(1);
-  const flat = reshape(source, [source.shape[0], -1]);
+  const flat = reshape(source, [source.shape[0], sizeOf(rest)]);
   const y = makeTensor("index_add", [flat, index], { rows }, [rows, flat.shape[1]], source.dtype);
   return reshape(y, [rows, ...rest]);
 }

@@ -2,7 +2,10 @@
 import { add } from "./elementwise.ts";
 import { makeTensor, type Tensor } from "./graph.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
-import { broadcastShapes } from "./shape.ts";
+import { broadcastShapes, sizeOf } from "./shape.ts";
+
+/** Batch dimensions that a kernel can step through on its own; more are made one. */
+const MOST_BATCH_DIMENSIONS = 3;
 
 /**
  * Matrix product with the rules of NumPy and PyTorch: the last two dimensions are multiplied, the
@@ -26,9 +29,16 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   }
   // A matrix on the right serves every row on the left: one tall product instead of a batch.
   if (b.rank === 2 && a.rank > 2) {
-    return reshape(matmul(reshape(a, [-1, k]), b), [...a.shape.slice(0, -1), n]);
+    const rows = sizeOf(a.shape.slice(0, -1));
+    return reshape(matmul(reshape(a, [rows, k]), b), [...a.shape.slice(0, -1), n]);
   }
   const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "matmul batch");
+  if (batch.length > MOST_BATCH_DIMENSIONS) {
+    const count = sizeOf(batch);
+    const flat = (x: Tensor, r: number, c: number): Tensor =>
+      reshape(expand(x, [...batch, r, c]), [count, r, c]);
+    return reshape(matmul(flat(a, m, k), flat(b, k, n)), [...batch, m, n]);
+  }
   return makeTensor(
     "matmul",
     [expand(a, [...batch, m, k]), expand(b, [...batch, k, n])],
@@ -59,7 +69,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
 export interface Groups {
   /** Number of groups (experts). */
   readonly count: number;
-  /** Rows of one tile; every group starts at a multiple of it. */
+  /** Rows of one tile, a multiple of 16 for a product; every group starts at a multiple of it. */
   readonly tile: number;
   /** `[rows / tile]` i32: the group a tile belongs to. */
   readonly tileGroup: Tensor;
@@ -93,6 +103,9 @@ export function groupedMatmul(
       `groupedMatmul: ${x.shape[0]} rows, but the groups hold ` +
         `${groups.tileGroup.size} tiles of ${groups.tile}`,
     );
+  }
+  if (groups.tile % 16 !== 0) {
+    throw new RangeError(`groupedMatmul: tiles of ${groups.tile} rows; want a multiple of 16`);
   }
   return makeTensor(
     "grouped_matmul",

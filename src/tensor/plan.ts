@@ -63,7 +63,6 @@ export function plan(roots: readonly Tensor[]): Plan {
       });
       continue;
     }
-    if (!EFFECTS.has(step.node.op) && step.writes.every((t) => t.size === 0)) continue;
     for (const t of stepReads(step, isStored)) {
       if (t.node.op === "leaf") leaves.add(t);
       lastUse.set(t, run.length);

@@ -1,7 +1,7 @@
 /** Reductions over axes. Elementwise work in front of one and behind it joins its kernel. */
 import { div, mul, square, sub } from "./elementwise.ts";
 import { makeTensor, makeTensors, type Tensor } from "./graph.ts";
-import { expand, reshape } from "./movement.ts";
+import { expand, pad, reshape } from "./movement.ts";
 import { normalizeAxes, type Shape, sizeOf } from "./shape.ts";
 
 /** Which axes, and whether they stay as size 1. */
@@ -17,45 +17,33 @@ function keptShape(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((d, i) => axes.includes(i) ? 1 : d);
 }
 
-/** Longest run of one kernel: longer ones are cut in two so that sums stay accurate and parallel. */
-const LONGEST = 8192;
-
 function reduce(op: string, x: Tensor, options: ReduceOptions): Tensor {
   const axes = normalizeAxes(options.axes, x.rank, op);
-  const kept = keptShape(x.shape, axes);
   let y = x;
   if (axes.length > 0) {
-    const count = sizeOf(axes.map((a) => x.shape[a]));
-    const whole = axes.length === x.rank;
-    // Sums over everything: rows of about the square root, so that each level is a short tree.
-    if (whole && count > LONGEST && op !== "prod") {
-      const width = 2 ** Math.ceil(Math.log2(Math.sqrt(count)));
-      const rows = Math.floor(count / width);
-      if (rows * width === count) {
-        const partial = makeTensor(
-          op,
-          [reshape(x, [rows, width])],
-          { axes: [1] },
-          [rows],
-          x.dtype,
-        );
-        y = makeTensor(op, [partial], { axes: [0] }, [], x.dtype);
-      } else y = makeTensor(op, [x], { axes }, [], x.dtype);
-    } else {
-      y = makeTensor(op, [x], { axes }, x.shape.filter((_, i) => !axes.includes(i)), x.dtype);
-    }
+    y = makeTensor(op, [x], { axes }, x.shape.filter((_, i) => !axes.includes(i)), x.dtype);
   }
-  return options.keepDims ? reshape(y, kept) : y;
+  return options.keepDims ? reshape(y, keptShape(x.shape, axes)) : y;
 }
 
 function numeric(op: string, x: Tensor): void {
   if (x.dtype === "bool") throw new TypeError(`${op}: ${x} is bool; convert it with cast()`);
 }
 
+/** Longest sum over everything that one kernel makes. */
+const LONGEST = 8192;
+
 /** Sum over axes. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   numeric("sum", x);
-  return reduce("sum", x, options);
+  const axes = normalizeAxes(options.axes, x.rank, "sum");
+  if (axes.length < x.rank || x.size <= LONGEST) return reduce("sum", x, options);
+  // In two levels, with rows of about the square root: parallel, and each level a short tree.
+  const width = 2 ** Math.ceil(Math.log2(Math.sqrt(x.size)));
+  const rows = Math.ceil(x.size / width);
+  const whole = pad(reshape(x, [x.size]), [0], [rows * width - x.size]);
+  const total = reduce("sum", reduce("sum", reshape(whole, [rows, width]), { axes: 1 }), {});
+  return options.keepDims ? reshape(total, x.shape.map(() => 1)) : total;
 }
 
 /** Product over axes. */
@@ -90,8 +78,13 @@ function reducedCount(x: Tensor, options: ReduceOptions, op: string): number {
   return sizeOf(normalizeAxes(options.axes, x.rank, op).map((a) => x.shape[a]));
 }
 
-/** Arithmetic mean over axes. */
+/**
+ * Arithmetic mean over axes.
+ *
+ * @throws {TypeError} if `x` is not f32.
+ */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  if (x.dtype !== "f32") throw new TypeError(`mean: ${x} must be f32; convert it with cast()`);
   return mul(sum(x, options), 1 / reducedCount(x, options, "mean"));
 }
 

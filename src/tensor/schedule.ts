@@ -90,6 +90,9 @@ export const EFFECTS: ReadonlySet<string> = new Set(["adamw", "assign"]);
 /** Distinct tensors one fused kernel may read: WebGPU guarantees 8 storage buffers, one is written. */
 export const MOST_READS = 7;
 
+/** Longest chain of operations in one kernel: keeps kernels and the walks through them short. */
+const DEEPEST = 100;
+
 /** Recompute a shared value rather than store it, up to this cost. */
 const CHEAP = 5;
 
@@ -121,8 +124,10 @@ export interface Schedule {
 /** Orders a graph into steps. */
 export function schedule(roots: readonly Tensor[]): Schedule {
   const order = topological(roots);
+  const gone = order.find((t) => t.node.op === "disposed");
+  if (gone) throw new TypeError(`${gone} was disposed, but a result needs it`);
   const stored = choose(order, roots);
-  limitReads(order, stored);
+  limitKernels(order, stored);
   return { ...makeSteps(order, roots, stored), roots };
 }
 
@@ -172,9 +177,10 @@ function choose(order: readonly Tensor[], roots: readonly Tensor[]): Set<Tensor>
   return stored;
 }
 
-/** Stores more tensors until no fused kernel reads too many. */
-function limitReads(order: readonly Tensor[], stored: Set<Tensor>): void {
+/** Stores more tensors until no fused kernel reads too many or is too deep. */
+function limitKernels(order: readonly Tensor[], stored: Set<Tensor>): void {
   const reads = new Map<Tensor, Set<Tensor>>();
+  const depth = new Map<Tensor, number>();
   const of = (t: Tensor): Set<Tensor> => stored.has(t) ? new Set([t]) : reads.get(t)!;
   const union = (inputs: readonly Tensor[]): Set<Tensor> => {
     const all = new Set<Tensor>();
@@ -183,8 +189,12 @@ function limitReads(order: readonly Tensor[], stored: Set<Tensor>): void {
   };
   for (const t of order) {
     if (isLeaf(t) || !(isInline(t.node.op) || REDUCTIONS.has(t.node.op))) continue;
+    const levels = t.node.inputs.map((x) => stored.has(x) ? 0 : depth.get(x) ?? 0);
+    depth.set(t, 1 + Math.max(0, ...levels));
+    if (depth.get(t)! >= DEEPEST) stored.add(t);
+    const most = MOST_READS + 1 - t.node.outputs.length;
     let all = union(t.node.inputs);
-    while (all.size > MOST_READS) {
+    while (all.size > most) {
       const candidates = t.node.inputs.filter((x) => !stored.has(x));
       if (candidates.length === 0) break; // a cat of more parts than buffers: split at the op
       candidates.sort((a, b) => of(b).size - of(a).size);

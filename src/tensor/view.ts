@@ -20,17 +20,30 @@ export interface View {
  * would then have to be stored).
  */
 export function stridedView(t: Tensor, isStored: (t: Tensor) => boolean): View | undefined {
+  const moves: Tensor[] = [];
+  let base = t;
+  for (; !isStored(base) && VIEWS.has(base.node.op); base = base.node.inputs[0]) moves.push(base);
+  let view: View | undefined = { base, offset: 0, strides: rowMajor(base.shape) };
+  while (view && moves.length > 0) view = move(view, moves.pop()!);
+  return view;
+}
+
+/** Operations that a view can express. */
+const VIEWS: ReadonlySet<string> = new Set([
+  "reshape",
+  "permute",
+  "expand",
+  "slice",
+  "stop_gradient",
+]);
+
+/** The view that `t` is, given the view that its operand is. */
+function move({ base, offset, strides }: View, t: Tensor): View | undefined {
   const { op, inputs, attributes } = t.node;
-  if (isStored(t)) return { base: t, offset: 0, strides: rowMajor(t.shape) };
-  if (op === "stop_gradient") return stridedView(inputs[0], isStored);
-  if (!["reshape", "permute", "expand", "slice"].includes(op)) {
-    return { base: t, offset: 0, strides: rowMajor(t.shape) };
-  }
-  const inner = stridedView(inputs[0], isStored);
-  if (!inner) return undefined;
-  const { base, offset, strides } = inner;
   const from = inputs[0].shape;
   switch (op) {
+    case "stop_gradient":
+      return { base, offset, strides };
     case "permute":
       return { base, offset, strides: (attributes.axes as number[]).map((a) => strides[a]) };
     case "expand":

@@ -232,11 +232,12 @@ export class Emitter {
     const [x] = inputs;
     switch (op) {
       case "const":
-        return literal(attributes.value as number, t.dtype);
+        // Named, since WGSL refuses to compile arithmetic on literals that overflows, such as 1/0.
+        return this.let(literal(attributes.value as number, t.dtype));
       case "iota":
         return this.let(`i32(${p.coordinate(attributes.axis as number)})`);
       case "cast":
-        return this.let(cast(this.#value(x, p.as(x.shape)), x.dtype, t.dtype));
+        return this.let(cast(this.#value(x, p), x.dtype, t.dtype));
       case "reshape":
         return this.#value(x, p.as(x.shape));
       case "expand":

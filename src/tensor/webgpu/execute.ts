@@ -3,6 +3,7 @@ import type { BufferRange, Gpu, Launch } from "../../gpu/mod.ts";
 import type { HostData } from "../dtype.ts";
 import type { Storage, Tensor } from "../graph.ts";
 import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
+import { EFFECTS, type Step } from "../schedule.ts";
 import { lower, type Target } from "./lower.ts";
 
 /** Memory of a tensor: a range of a device buffer. */
@@ -68,6 +69,11 @@ export function allocate(gpu: Gpu, bytes: number, label: string): GpuStorage {
   return new GpuStorage(gpu, { buffer: gpu.acquire(bytes, label), offset: 0, size: bytes }, true);
 }
 
+/** False for a step that only writes tensors without elements. */
+function hasWork({ node, writes }: Step): boolean {
+  return EFFECTS.has(node.op) || writes.some((t) => t.size > 0);
+}
+
 /** A plan with its memory and launches: run it as often as you like. */
 export class Program {
   readonly #gpu: Gpu;
@@ -99,7 +105,7 @@ export class Program {
   /** Lowers a plan, compiles its kernels and binds its memory. */
   static async create(gpu: Gpu, plan: Plan): Promise<Program> {
     const target = targetOf(gpu);
-    const lowered = plan.steps.map((s) => lower(s, plan.isStored, target));
+    const lowered = plan.steps.filter(hasWork).map((s) => lower(s, plan.isStored, target));
     await gpu.prepare(lowered.map((l) => l.kernel));
 
     const slots = plan.slots.map(({ bytes }, i) => ({
@@ -144,7 +150,7 @@ export class Program {
     const results = plan.roots.map((t) => {
       const leaf = bound.get(t);
       if (leaf) return leaf as GpuStorage;
-      if (t.size === 0) return allocate(gpu, 4, String(t));
+      if (!plan.places.has(t) && t.size === 0) return allocate(gpu, 4, String(t)); // an effect
       return new GpuStorage(gpu, rangeOf(t), false);
     });
     return new Program(gpu, plan, slots, uniforms, launches, bound, results);

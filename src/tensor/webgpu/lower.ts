@@ -10,7 +10,7 @@ import type { Tensor } from "../graph.ts";
 import { isInline, REDUCTIONS, type Step, stepReads } from "../schedule.ts";
 import { rowMajor, sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
-import { Emitter, EXPRESSION_PRELUDE, storedType, toStored } from "./emit.ts";
+import { Emitter, EXPRESSION_PRELUDE, literal, storedType, toStored } from "./emit.ts";
 
 /** What the lowering knows about the device. */
 export interface Target {
@@ -176,7 +176,8 @@ function lowerReduction(
   const outer = new Emitter(find, new Map(), "p");
   const inner = new Emitter(find, new Map(), "v");
   let element: string;
-  if (trailing) {
+  if (count === 0) element = literal(0, x.dtype); // never taken; its coordinates would divide by 0
+  else if (trailing) {
     element = inner.at(x, inner.let(`o * ${count}u + r`));
   } else {
     const fixed = outer.coordinates(kept.map((i) => x.shape[i]), "o");
@@ -305,7 +306,8 @@ function lowerProduct(
       fields.b_n = 1;
     }
   }
-  const tall = mode === "rows" && (attributes.tile as number) % 64 !== 0 ? 32 : 64;
+  // A workgroup's rows must not belong to two groups.
+  const tall = mode === "rows" ? [64, 32, 16].find((rows) => fields.tile % rows === 0)! : 64;
   const text = matmul(
     {
       declarations: b.declarations(true),
