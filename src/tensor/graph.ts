@@ -233,3 +233,11 @@ export function placeholder(shape: Shape, dtype: DType, name?: string): Tensor {
   t.name = name;
   return t;
 }
+
+/**
+ * An operation that changes some of its operands in place, once everything else of its plan is done.
+ * The tensor it gives holds nothing; it has to be among the results of a compiled function.
+ */
+export function makeEffect(op: string, inputs: readonly Tensor[], attributes: Attributes): Tensor {
+  return makeTensor(op, inputs, attributes, [0], "f32");
+}

@@ -8,6 +8,7 @@ export * from "./dtype.ts";
 export * from "./shape.ts";
 export {
   type Attributes,
+  makeEffect,
   type Nested,
   type Node,
   placeholder,

@@ -291,3 +291,19 @@ export function flattenInPlace(tensors: readonly Tensor[]): { flat: Tensor; offs
   });
   return { flat, offsets };
 }
+
+/**
+ * Overwrites the values of a leaf, such as a parameter read from a checkpoint; plans that are bound
+ * to its memory see the new values.
+ *
+ * @throws {RangeError} if the number of values differs. @throws {TypeError} if it is no leaf.
+ */
+export function setValues(t: Tensor, values: ArrayLike<number>): void {
+  if (t.node.op !== "leaf") throw new TypeError(`setValues: ${t} is computed, not a leaf`);
+  if (values.length !== t.size) {
+    throw new RangeError(`setValues: ${values.length} values for ${t} of ${t.size}`);
+  }
+  const host = toHost(values, t.dtype);
+  if (t.storage) overwrite(currentSession().gpu, t, host);
+  else t.host = host;
+}

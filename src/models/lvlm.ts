@@ -1,0 +1,316 @@
+/**
+ * The vision-language model, all of it: vision transformer, two-layer connector, decoder language
+ * model with a feed-forward layer of any variant (paper section 2.2 and figure 2).
+ */
+import {
+  applyAttention,
+  applyLinear,
+  applyMlp,
+  applyNorm,
+  type Attention,
+  type Linear,
+  makeAttention,
+  makeLinear,
+  makeMlp,
+  makeNorm,
+  type Mlp,
+  type Norm,
+  normal,
+} from "../nn/mod.ts";
+import {
+  applyFeedForward,
+  dense,
+  type FeedForward,
+  IMAGE,
+  makeFeedForward,
+  type Routing,
+} from "../moe/mod.ts";
+import {
+  add,
+  cast,
+  cat,
+  cos,
+  equal,
+  expand,
+  greaterEqual,
+  iota,
+  lessEqual,
+  logicalAnd,
+  logicalOr,
+  mul,
+  narrow,
+  pad,
+  permute,
+  type Random,
+  reshape,
+  sin,
+  sum,
+  take,
+  type Tensor,
+  tensor,
+  unsqueeze,
+} from "../tensor/mod.ts";
+import { imageTokens, type LanguageConfig, type LvlmConfig, type VisionConfig } from "./config.ts";
+
+/** One block of the vision transformer. */
+export interface VisionBlock {
+  /** Norm before attention. */
+  norm1: Norm;
+  /** Self-attention, every patch sees every patch. */
+  attention: Attention;
+  /** Norm before the MLP. */
+  norm2: Norm;
+  /** GELU MLP. */
+  mlp: Mlp;
+}
+
+/** The vision encoder. */
+export interface Vision {
+  /** Patch pixels to tokens, `[W, 3 p²]`. */
+  patches: Linear;
+  /** `[patches, W]` */
+  position: Tensor;
+  /** The blocks. */
+  blocks: VisionBlock[];
+  /** Last norm. */
+  norm: Norm;
+}
+
+/** One block of the language model. */
+export interface LanguageBlock {
+  /** Norm before attention. */
+  norm1: Norm;
+  /** Causal self-attention with rotary embedding. */
+  attention: Attention;
+  /** Norm before the feed-forward layer. */
+  norm2: Norm;
+  /** Dense or mixture of experts. */
+  ffn: FeedForward;
+}
+
+/** The language model. */
+export interface Language {
+  /** `[vocabulary, D]` */
+  embedding: Tensor;
+  /** The blocks. */
+  blocks: LanguageBlock[];
+  /** Last norm. */
+  norm: Norm;
+  /** Tokens to logits, `[vocabulary, D]`. */
+  head: Linear;
+}
+
+/** A vision-language model: a plain tree of parameters. */
+export interface Lvlm {
+  /** How it was built. */
+  config: LvlmConfig;
+  /** Vision encoder. */
+  vision: Vision;
+  /** From vision tokens to language tokens. */
+  connector: Mlp;
+  /** Language model. */
+  language: Language;
+}
+
+/** A new vision encoder with random weights. */
+export function makeVision(random: Random, c: VisionConfig): Vision {
+  const outputStd = 1 / Math.sqrt(c.width * 2 * c.layers);
+  return {
+    patches: makeLinear(random, 3 * c.patch ** 2, c.width, { bias: true }),
+    position: normal(random, [imageTokens(c), c.width], 0.02),
+    blocks: Array.from({ length: c.layers }, () => ({
+      norm1: makeNorm(c.width, { bias: true }),
+      attention: makeAttention(random, c.width, c.heads, { bias: true, outputStd }),
+      norm2: makeNorm(c.width, { bias: true }),
+      mlp: makeMlp(random, c.width, c.hidden, c.width, {
+        outputStd: 1 / Math.sqrt(c.hidden * 2 * c.layers),
+      }),
+    })),
+    norm: makeNorm(c.width, { bias: true }),
+  };
+}
+
+/** A new dense language model with random weights. */
+export function makeLanguage(random: Random, c: LanguageConfig): Language {
+  return {
+    embedding: normal(random, [c.vocabulary, c.width], 0.5),
+    blocks: Array.from({ length: c.layers }, () => ({
+      norm1: makeNorm(c.width),
+      attention: makeAttention(random, c.width, c.heads, {
+        outputStd: 1 / Math.sqrt(c.width * 2 * c.layers),
+      }),
+      norm2: makeNorm(c.width),
+      ffn: makeFeedForward(random, dense(), {
+        width: c.width,
+        hidden: c.hidden,
+        outputStd: 1 / Math.sqrt(c.hidden * 2 * c.layers),
+      }),
+    })),
+    norm: makeNorm(c.width),
+    head: makeLinear(random, c.width, c.vocabulary),
+  };
+}
+
+/** A new model, dense so far, with random weights; {@linkcode upcycle} gives it its experts. */
+export function makeLvlm(random: Random, config: LvlmConfig): Lvlm {
+  return {
+    config,
+    vision: makeVision(random.fork("vision"), config.vision),
+    connector: makeMlp(
+      random.fork("connector"),
+      config.vision.width,
+      config.language.width,
+      config.language.width,
+    ),
+    language: makeLanguage(random.fork("language"), config.language),
+  };
+}
+
+/** Vision tokens of pictures. @param pixels `[B, 3, H, W]` @returns `[B, patches, width]` */
+export function applyVision(model: Vision, c: VisionConfig, pixels: Tensor): Tensor {
+  const [b, channels, height, width] = pixels.shape;
+  if (pixels.rank !== 4 || channels !== 3 || height !== c.imageSize || width !== c.imageSize) {
+    throw new RangeError(`vision: pixels ${pixels} must be [B, 3, ${c.imageSize}, ${c.imageSize}]`);
+  }
+  const n = c.imageSize / c.patch;
+  // [B, 3, n, p, n, p] -> [B, n, n, 3, p, p]: a convolution whose stride is its kernel
+  const cut = permute(reshape(pixels, [b, 3, n, c.patch, n, c.patch]), [0, 2, 4, 1, 3, 5]);
+  let x = applyLinear(model.patches, reshape(cut, [b, n * n, 3 * c.patch ** 2]));
+  x = add(x, model.position);
+  for (const block of model.blocks) {
+    const h = applyNorm(block.norm1, x, 1e-6);
+    x = add(x, applyAttention(block.attention, h, { heads: c.heads }));
+    x = add(x, applyMlp(block.mlp, applyNorm(block.norm2, x, 1e-6)));
+  }
+  return applyNorm(model.norm, x, 1e-6);
+}
+
+/** What the language model is given besides the tokens: see `Batch` of the data module. */
+export interface LanguageInputs {
+  /** `[B, T]` i32; image slots hold the image token. */
+  tokens: Tensor;
+  /** `[B, T]` i32 */
+  positions: Tensor;
+  /** `[B, T]` i32: 0 image, 1.. texts that see the image and themselves only, -1 padding. */
+  segments: Tensor;
+  /** `[B, T]` i32: 1 image, 0 text. */
+  modality: Tensor;
+  /** `[B, T]` i32: 0 padding. */
+  valid: Tensor;
+}
+
+/** Inputs of the whole model. */
+export interface LvlmInputs extends LanguageInputs {
+  /** `[B, 3, H, W]`, from -1 to 1. */
+  pixels: Tensor;
+}
+
+/** What a forward pass gives. */
+export interface LvlmOutputs {
+  /** `[B × T, vocabulary]` */
+  logits: Tensor;
+  /** One for each mixture layer. */
+  routings: Routing[];
+  /** The layers they belong to, 0-based. */
+  moeLayers: number[];
+}
+
+/**
+ * True where a query may see a key, `[B, 1, T, T]`: no later position, and of the row's texts only
+ * the own one and the image.
+ */
+export function packedMask(segments: Tensor): Tensor {
+  const [b, t] = segments.shape;
+  const shape = [b, t, t];
+  const query = expand(unsqueeze(segments, 2), shape), key = expand(unsqueeze(segments, 1), shape);
+  const mine = logicalOr(equal(key, 0), logicalAnd(equal(key, query), greaterEqual(key, 0)));
+  const earlier = lessEqual(iota(shape, 2), iota(shape, 1));
+  return unsqueeze(logicalAnd(mine, earlier), 1);
+}
+
+/** Cosines and sines of the rotary embedding, `[B, T, size]`, in LLaMA's layout. */
+function rotary(c: LanguageConfig, positions: Tensor): { cos: Tensor; sin: Tensor } {
+  const size = c.width / c.heads;
+  const frequencies = tensor(
+    Float32Array.from({ length: size / 2 }, (_, i) => c.ropeBase ** (-2 * i / size)),
+  );
+  const [b, t] = positions.shape;
+  const half = mul(expand(unsqueeze(cast(positions, "f32"), 2), [b, t, size / 2]), frequencies);
+  const angles = cat([half, half], 2);
+  return { cos: cos(angles), sin: sin(angles) };
+}
+
+/**
+ * The language model on given embeddings.
+ *
+ * @param x `[B, T, D]` token embeddings, image tokens in place
+ */
+export function applyLanguage(
+  model: Language,
+  config: Pick<LvlmConfig, "language" | "visionBoundary">,
+  x: Tensor,
+  inputs: LanguageInputs,
+): LvlmOutputs {
+  const { language: c } = config;
+  const [b, t, width] = x.shape;
+  const mask = packedMask(inputs.segments);
+  const turn = rotary(c, inputs.positions);
+  const modality = reshape(tokenTypes(inputs.modality, config.visionBoundary), [b * t]);
+  const valid = reshape(inputs.valid, [b * t]);
+  const routings: Routing[] = [], layers: number[] = [];
+  model.blocks.forEach((block, i) => {
+    const h = applyNorm(block.norm1, x, c.epsilon);
+    x = add(x, applyAttention(block.attention, h, { heads: c.heads, mask, rotary: turn }));
+    const rows = reshape(applyNorm(block.norm2, x, c.epsilon), [b * t, width]);
+    const { y, routing } = applyFeedForward(block.ffn, rows, {
+      modality,
+      valid,
+      skipPadding: true,
+    });
+    if (routing) {
+      routings.push(routing);
+      layers.push(i);
+    }
+    x = add(x, reshape(y, [b, t, width]));
+  });
+  const out = reshape(applyNorm(model.norm, x, c.epsilon), [b * t, width]);
+  return { logits: applyLinear(model.head, out), routings, moeLayers: layers };
+}
+
+/** Image tokens by the chosen boundary rule: the published one drops each image's last token. */
+export function tokenTypes(modality: Tensor, boundary: LvlmConfig["visionBoundary"]): Tensor {
+  if (boundary === "exact") return modality;
+  const [, t] = modality.shape;
+  const next = pad(narrow(modality, 1, 1, t - 1), [0, 0], [0, 1]);
+  return cast(logicalAnd(equal(modality, IMAGE), equal(next, IMAGE)), "i32");
+}
+
+/** Embeddings with image features in the leading slots. @param image `[B, I, D]` */
+export function embed(model: Language, tokens: Tensor, image: Tensor | undefined): Tensor {
+  if (!image) return take(model.embedding, tokens);
+  const slots = image.shape[1];
+  const text = take(model.embedding, narrow(tokens, 1, slots, tokens.shape[1] - slots));
+  return cat([image, text], 1);
+}
+
+/** The whole model: pictures and texts to logits. */
+export function applyLvlm(model: Lvlm, inputs: LvlmInputs): LvlmOutputs {
+  const vision = applyVision(model.vision, model.config.vision, inputs.pixels);
+  const image = applyMlp(model.connector, vision);
+  return applyLanguage(
+    model.language,
+    model.config,
+    embed(model.language, inputs.tokens, image),
+    inputs,
+  );
+}
+
+/**
+ * Stand-in for image tokens in language pretraining: each slot is the sum of the embeddings of the
+ * words that lie there. @param words `[B, I, W]` i32, padded with 0 @returns `[B, I, D]`
+ */
+export function embedWordScenes(model: Language, words: Tensor): Tensor {
+  const each = take(model.embedding, words);
+  const shown = cast(greaterEqual(words, 1), "f32");
+  return sum(mul(each, unsqueeze(shown, 3)), { axes: 2 });
+}

@@ -1,0 +1,10 @@
+/**
+ * Vision-language models: configurations and presets, the model itself, upcycling, accounting, and
+ * weight files.
+ *
+ * @module
+ */
+export * from "./config.ts";
+export * from "./lvlm.ts";
+export * from "./safetensors.ts";
+export * from "./upcycle.ts";

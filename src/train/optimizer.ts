@@ -1,0 +1,187 @@
+/** AdamW over all parameters at once: one flat array, one kernel. */
+import {
+  add,
+  div,
+  flattenInPlace,
+  makeEffect,
+  minimum,
+  pack,
+  reshape,
+  setValues,
+  sqrt,
+  square,
+  sum,
+  type Tensor,
+  tensor,
+} from "../tensor/mod.ts";
+
+/** Parameters that share hyper-parameters. */
+export interface ParameterGroup {
+  /** Name, for records. */
+  name: string;
+  /** The parameters, by path. */
+  parameters: ReadonlyMap<string, Tensor>;
+  /** Factor on the learning rate. Default 1. */
+  rateScale?: number;
+  /** Decoupled weight decay. Default that of the optimizer. */
+  weightDecay?: number;
+}
+
+/** Hyper-parameters of {@linkcode AdamW}. */
+export interface AdamWOptions {
+  /** Decay rates of the two moments. Default [0.9, 0.999]. */
+  betas?: readonly [number, number];
+  /** Added to the denominator. Default 1e-8. */
+  epsilon?: number;
+  /** Decoupled weight decay of groups that name none. Default 0. */
+  weightDecay?: number;
+  /** Largest norm of all gradients together; larger ones are scaled down. Default none. */
+  clipNorm?: number;
+}
+
+/** What one update makes, for the results of a compiled step. */
+export interface Update {
+  /** Changes the parameters when it is among the results of a compiled function. */
+  effect: Tensor;
+  /** Norm of all gradients before clipping, a scalar. */
+  gradientNorm: Tensor;
+}
+
+/** Numbers of one group in the hyper-parameter tensor. */
+const FIELDS = 8;
+
+/**
+ * AdamW (Loshchilov and Hutter 2019), in the order of operations of torch.optim.AdamW. Making one
+ * moves the parameters into one flat piece of device memory.
+ */
+export class AdamW {
+  /** The groups, in the order of the hyper-parameters. */
+  readonly groups: readonly ParameterGroup[];
+  /** All parameters by path, group by group. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly #options: Required<Omit<AdamWOptions, "clipNorm">> & { clipNorm: number | undefined };
+  readonly #flat: Tensor;
+  readonly #offsets: readonly number[];
+  readonly #ends: number[];
+  readonly #m: Tensor;
+  readonly #v: Tensor;
+
+  /**
+   * @throws {RangeError} if there is nothing to train, a parameter is in two groups, or a
+   * hyper-parameter is out of range.
+   */
+  constructor(groups: readonly ParameterGroup[], options: AdamWOptions = {}) {
+    const { betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0, clipNorm } = options;
+    for (const beta of betas) {
+      if (!(beta >= 0 && beta < 1)) throw new RangeError(`AdamW: beta ${beta} must be in [0, 1)`);
+    }
+    if (!(epsilon >= 0)) throw new RangeError(`AdamW: epsilon ${epsilon} must not be negative`);
+    if (clipNorm !== undefined && !(clipNorm > 0)) {
+      throw new RangeError(`AdamW: clipNorm ${clipNorm} must be positive`);
+    }
+    this.#options = { betas, epsilon, weightDecay, clipNorm };
+    this.groups = groups.filter((g) => g.parameters.size > 0);
+    const all = new Map<string, Tensor>();
+    for (const { name, parameters } of this.groups) {
+      for (const [path, t] of parameters) {
+        if (all.has(path)) throw new RangeError(`AdamW: ${path} is in group "${name}" and before`);
+        all.set(path, t);
+      }
+    }
+    if (all.size === 0) throw new RangeError("AdamW: there are no parameters to train");
+    this.parameters = all;
+    const { flat, offsets } = flattenInPlace([...all.values()]);
+    this.#flat = flat;
+    this.#offsets = offsets;
+    let count = 0;
+    this.#ends = this.groups.map((g) => offsets[count += g.parameters.size] ?? flat.size);
+    this.#m = tensor(new Float32Array(flat.size), { name: "AdamW first moments" });
+    this.#v = tensor(new Float32Array(flat.size), { name: "AdamW second moments" });
+  }
+
+  /**
+   * The update for given gradients, as part of a graph.
+   *
+   * @param grads one for each parameter, in the order of {@linkcode parameters}
+   * @param hyper `[groups, 8]`, the values of {@linkcode hyper} for this step
+   */
+  update(grads: readonly Tensor[], hyper: Tensor): Update {
+    const g = pack(grads);
+    const gradientNorm = sqrt(sum(square(g)));
+    const { clipNorm } = this.#options;
+    // torch.nn.utils.clip_grad_norm_: factor min(1, max / (norm + 1e-6))
+    const scale = clipNorm === undefined
+      ? tensor([1])
+      : reshape(minimum(div(clipNorm, add(gradientNorm, 1e-6)), 1), [1]);
+    const effect = makeEffect(
+      "adamw",
+      [this.#flat, this.#m, this.#v, g, hyper, scale],
+      { ends: this.#ends },
+    );
+    return { effect, gradientNorm };
+  }
+
+  /**
+   * Hyper-parameters of one step, `[groups, 8]`.
+   *
+   * @param rate learning rate @param step number of the step, from 1
+   */
+  hyper(rate: number, step: number): Float32Array {
+    const { betas: [beta1, beta2], epsilon, weightDecay } = this.#options;
+    return Float32Array.from(
+      this.groups.flatMap((g) => [
+        rate * (g.rateScale ?? 1),
+        beta1,
+        beta2,
+        epsilon,
+        g.weightDecay ?? weightDecay,
+        1 - beta1 ** step,
+        Math.sqrt(1 - beta2 ** step),
+        0,
+      ]),
+    );
+  }
+
+  /** Shape of {@linkcode hyper}. */
+  get hyperShape(): number[] {
+    return [this.groups.length, FIELDS];
+  }
+
+  /** The moments of every parameter, read back for a checkpoint. */
+  async state(): Promise<
+    { path: string; shape: readonly number[]; m: Float32Array; v: Float32Array }[]
+  > {
+    const [m, v] = [await this.#m.data(), await this.#v.data()] as Float32Array[];
+    return [...this.parameters].map(([path, t], i) => {
+      const from = this.#offsets[i], to = from + t.size;
+      return { path, shape: t.shape, m: m.slice(from, to), v: v.slice(from, to) };
+    });
+  }
+
+  /**
+   * Restores the moments.
+   *
+   * @throws {RangeError} if a parameter is missing or has another size; nothing is changed then.
+   */
+  restore(read: (path: string) => { m: Float32Array; v: Float32Array } | undefined): void {
+    const m = new Float32Array(this.#flat.size), v = new Float32Array(this.#flat.size);
+    [...this.parameters].forEach(([path, t], i) => {
+      const saved = read(path);
+      if (!saved || saved.m.length !== t.size || saved.v.length !== t.size) {
+        throw new RangeError(
+          `AdamW: the saved state of ${path} has ${saved?.m.length ?? 0} values, not ${t.size}`,
+        );
+      }
+      m.set(saved.m, this.#offsets[i]);
+      v.set(saved.v, this.#offsets[i]);
+    });
+    setValues(this.#m, m);
+    setValues(this.#v, v);
+  }
+
+  /** Gives the moments' memory back; the parameters stay. */
+  dispose(): void {
+    this.#m.dispose();
+    this.#v.dispose();
+  }
+}
