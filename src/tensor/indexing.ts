@@ -127,6 +127,13 @@ export function topK(
   return { values: takeAlong(x, indices), indices };
 }
 
+/** The elements along an axis in order, of equal ones the first first; meant for short axes. */
+export function sort(x: Tensor, options: { axis?: number; descending?: boolean } = {}): TopK {
+  const { axis = -1, descending = false } = options;
+  const a = normalizeAxis(axis, x.rank, "sort");
+  return topK(x, x.shape[a], { axis: a, largest: descending });
+}
+
 /** Position of the largest element along an axis (the first of equal ones), i32. */
 export function argmax(x: Tensor, axis = -1): Tensor {
   const a = normalizeAxis(axis, x.rank, "argmax");

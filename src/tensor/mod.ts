@@ -20,9 +20,14 @@ export {
 } from "./graph.ts";
 export * from "./elementwise.ts";
 export * from "./movement.ts";
+export * from "./rearrange.ts";
 export * from "./reduce.ts";
+export * from "./cumulative.ts";
 export * from "./matmul.ts";
+export * from "./convolution.ts";
+export * from "./resample.ts";
 export * from "./indexing.ts";
+export * from "./masked.ts";
 export * from "./dispatch.ts";
 export * from "./functional.ts";
 export { pack, packedOffsets } from "./pack.ts";

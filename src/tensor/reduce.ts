@@ -1,5 +1,5 @@
 /** Reductions over axes. Elementwise work in front of one and behind it joins its kernel. */
-import { div, mul, square, sub } from "./elementwise.ts";
+import { div, mul, sqrt, square, sub } from "./elementwise.ts";
 import { makeTensor, makeTensors, type Tensor } from "./graph.ts";
 import { expand, pad, reshape } from "./movement.ts";
 import { normalizeAxes, type Shape, sizeOf } from "./shape.ts";
@@ -102,6 +102,19 @@ export function variance(
   const centred = sub(x, mean(x, { axes, keepDims: true }));
   const count = reducedCount(x, options, "variance") - (options.correction ?? 1);
   return div(sum(square(centred), { axes, keepDims: options.keepDims }), count);
+}
+
+/** Square root of the {@linkcode variance}. */
+export function standardDeviation(
+  x: Tensor,
+  options: ReduceOptions & { correction?: number } = {},
+): Tensor {
+  return sqrt(variance(x, options));
+}
+
+/** Euclidean norm √Σ x² over axes. */
+export function norm(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return sqrt(sum(square(x), options));
 }
 
 /**
