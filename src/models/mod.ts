@@ -6,5 +6,8 @@
  */
 export * from "./config.ts";
 export * from "./lvlm.ts";
+export * from "./pretrained.ts";
 export * from "./safetensors.ts";
+export * from "./summary.ts";
 export * from "./upcycle.ts";
+export * from "./weights.ts";

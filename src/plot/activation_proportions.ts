@@ -10,7 +10,7 @@ import {
   type ModalityCounts,
   modalityNames,
   type RoutingSummary,
-} from "./routing_summary.ts";
+} from "../study/routing_summary.ts";
 import { axis, barMarker, baseLayout, expertStyle, INK } from "./theme.ts";
 
 /** Options of {@linkcode activationProportions}. */

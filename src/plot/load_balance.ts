@@ -5,7 +5,7 @@
  */
 
 import type { Figure, Trace } from "./figure.ts";
-import { checkSummaries, type RoutingSummary } from "./routing_summary.ts";
+import { checkSummaries, type RoutingSummary } from "../study/routing_summary.ts";
 import { axis, baseLayout, expertStyle, INK } from "./theme.ts";
 
 /** Options of {@linkcode loadBalance}. */

@@ -28,5 +28,5 @@ export {
   type LayerCounts,
   type ModalityCounts,
   type RoutingSummary,
-} from "./routing_summary.ts";
+} from "../study/routing_summary.ts";
 export * from "./theme.ts";

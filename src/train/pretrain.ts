@@ -9,12 +9,20 @@
  *   embeddings of the words that lie there, and learns text-only facts. This is a synthetic
  *   alignment of places and things ahead of pictures, not ordinary language pretraining.
  */
-import { applyLinear, type Linear } from "../nn/mod.ts";
-import { applyVision, type Vision, type VisionConfig } from "../models/mod.ts";
+import { captionBatch, type EmojiVqa, Sampler, wordSceneBatch } from "../data/mod.ts";
+import { applyLinear, constant, type Linear, makeLinear, parameters } from "../nn/mod.ts";
+import {
+  applyVision,
+  imageTokens,
+  type Lvlm,
+  makeVision,
+  type Vision,
+  type VisionConfig,
+} from "../models/mod.ts";
 import {
   cast,
-  type Compiled,
   compile,
+  type Compiled,
   equal,
   expand,
   gradients,
@@ -25,13 +33,17 @@ import {
   minimum,
   mul,
   notEqual,
+  Random,
   softplus,
   sub,
   sum,
   type Tensor,
   unsqueeze,
 } from "../tensor/mod.ts";
-import type { AdamW } from "./optimizer.ts";
+import { runSteps, type StepRecord } from "./loop.ts";
+import { AdamW } from "./optimizer.ts";
+import { cosineWithWarmup } from "./schedule.ts";
+import { trainingStep, wordSceneInputs } from "./step.ts";
 
 /** Results of a vision pretraining step. */
 export interface VisionStepOutputs extends Record<string, Tensor> {
@@ -75,4 +87,137 @@ export function visionStep(
     const { effect, gradientNorm } = optimizer.update(grads, inputs.hyper);
     return { loss, gradientNorm, effect };
   });
+}
+
+/** Settings of a pretraining run. */
+export interface PretrainOptions {
+  /** Seed of weights and batches. Default 0. */
+  seed?: number;
+  /** Optimizer steps. */
+  steps: number;
+  /** Samples a step. */
+  batchSize: number;
+  /** Highest learning rate, after a warm-up of 100 steps and before a cosine to 0. */
+  learningRate: number;
+  /** How much more often pictures (or scenes) with text are drawn. */
+  ocrWeight: number;
+  /** Called for every finished step. */
+  onStep?: (record: StepRecord) => void;
+}
+
+const OPTIMIZER = { betas: [0.9, 0.98], clipNorm: 1 } as const;
+
+/** The words of each patch take as many positions as a caption row has; only the scene is used. */
+const CAPTION_LENGTH = 32;
+
+/**
+ * Trains a vision encoder to name the words of every patch. The word classifier is thrown away.
+ *
+ * @returns the encoder
+ */
+export async function pretrainVision(
+  data: EmojiVqa,
+  config: VisionConfig,
+  options: PretrainOptions,
+): Promise<Vision> {
+  const { seed = 0, batchSize, ocrWeight } = options;
+  const random = new Random(seed, "pretrain vision");
+  const vision = makeVision(random.fork("encoder"), config);
+  const words = data.tokenizer.size;
+  const head: Linear = {
+    weight: makeLinear(random.fork("head"), config.width, words, { std: 0.02 }).weight,
+    bias: constant([words], -4), // most words are absent from most patches
+  };
+  const optimizer = new AdamW(
+    [{ name: "vision", parameters: parameters({ vision, head }) }],
+    OPTIMIZER,
+  );
+  const sampler = new Sampler({
+    seed: seed * 2 + 1,
+    batchSize,
+    groups: data.kinds("train"),
+    weights: { ocr: ocrWeight },
+  });
+  const layout = {
+    tokenizer: data.tokenizer,
+    length: CAPTION_LENGTH,
+    imageTokens: imageTokens(config),
+  };
+  const size = data.imageSize;
+  await optimize(options, optimizer, visionStep(vision, head, config, optimizer), (step) => {
+    const samples = data.samples("train", sampler.batch(step));
+    const scene = wordSceneBatch(samples, { ...layout, texts: "caption" });
+    const { sceneWords } = wordSceneInputs(scene);
+    const { pixels } = captionBatch(samples, layout);
+    return { sceneWords, pixels: { data: pixels, shape: [batchSize, 3, size, size] } };
+  });
+  return vision;
+}
+
+/** Positions of a row of three questions about a scene. */
+const QUESTION_LENGTH = 48;
+
+/**
+ * Trains the language model of `model` on word scenes: three rows in four ask questions about the
+ * scene, among them text-only facts; every fourth batch describes the scene.
+ */
+export async function pretrainLanguage(
+  data: EmojiVqa,
+  model: Lvlm,
+  options: PretrainOptions,
+): Promise<void> {
+  const { seed = 0, batchSize, ocrWeight } = options;
+  const optimizer = new AdamW(
+    [{ name: "language", parameters: parameters(model.language) }],
+    OPTIMIZER,
+  );
+  const sampler = new Sampler({
+    seed: seed * 2 + 2,
+    batchSize,
+    groups: data.kinds("text"),
+    weights: { ocr: ocrWeight },
+  });
+  const layout = {
+    tokenizer: data.tokenizer,
+    length: QUESTION_LENGTH,
+    imageTokens: imageTokens(model.config.vision),
+  };
+  await optimize(options, optimizer, trainingStep(model, optimizer), (step) => {
+    const samples = data.samples("text", sampler.batch(step));
+    if (step % 4 === 3) {
+      return wordSceneInputs(wordSceneBatch(samples, { ...layout, texts: "caption" }));
+    }
+    const random = new Random(seed, `pretrain language ${step}`);
+    const withFact = samples.map((sample) => ({
+      ...sample,
+      questions: [...sample.questions, random.pick(data.facts)],
+    }));
+    return wordSceneInputs(
+      wordSceneBatch(withFact, { ...layout, questionsPerImage: 3, random }),
+    );
+  });
+}
+
+/** Runs the steps of a pretraining with its schedule. */
+async function optimize(
+  options: PretrainOptions,
+  optimizer: AdamW,
+  run: Compiled<Inputs, Record<string, Tensor | readonly Tensor[]>>,
+  inputs: (step: number) => Inputs,
+): Promise<void> {
+  const { steps, learningRate, onStep } = options;
+  const schedule = cosineWithWarmup(Math.min(100, Math.ceil(steps / 10)), steps);
+  const rate = (step: number) => learningRate * schedule(step);
+  await runSteps({
+    steps,
+    run,
+    learningRate: rate,
+    inputs: (step) => ({
+      ...inputs(step),
+      hyper: { data: optimizer.hyper(rate(step), step + 1), shape: optimizer.hyperShape },
+    }),
+    onStep: (record) => onStep?.(record),
+  });
+  run.dispose();
+  optimizer.dispose();
 }

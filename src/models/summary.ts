@@ -1,0 +1,88 @@
+/** Parameter accounting: how many there are, and how many one token uses. */
+import { moeLayers } from "./config.ts";
+import type { Lvlm } from "./lvlm.ts";
+import type { LvlmConfig } from "./config.ts";
+import { imageTokens } from "./config.ts";
+import { routersOf } from "../moe/mod.ts";
+
+/** One line of a model's summary. */
+export interface SummaryRow {
+  /** Part of the model. */
+  part: string;
+  /** Its sizes in words. */
+  shape: string;
+  /** Parameters. */
+  total: number;
+  /** Parameters that one token uses: top-k experts instead of all. */
+  active: number;
+}
+
+/** A model in numbers. */
+export interface Summary {
+  /** What it is. */
+  title: string;
+  /** The parts, input first. */
+  rows: SummaryRow[];
+  /** Parameters. */
+  total: number;
+  /** Parameters that one token uses. */
+  active: number;
+}
+
+/**
+ * Counts the parameters of a configuration, experts included, part by part, and those that one token
+ * uses. As the paper counts, vision encoder, connector and both embedding matrices are active.
+ */
+export function summarize(config: LvlmConfig): Summary {
+  const { vision: v, language: l, ffn } = config;
+  const sparse = moeLayers(config.placement, l.layers);
+  const experts = ffn.experts.length;
+  const one = 3 * l.width * l.hidden;
+  const isMixture = experts > 1 && sparse.length > 0;
+  const mixtures = isMixture ? sparse.length : 0;
+  const routers = routersOf(ffn).reduce((n, r) => n + r.experts.length * l.width, 0);
+  const visionBlock = 4 * v.width ** 2 + 4 * v.width + 2 * v.width * v.hidden + v.hidden + v.width +
+    4 * v.width;
+  const rows: SummaryRow[] = [];
+  const add = (part: string, shape: string, total: number, active = total) =>
+    rows.push({ part, shape, total, active });
+  add(
+    "vision encoder",
+    `${v.layers} blocks of ${v.width}, ${imageTokens(v)} patches of ${v.patch}×${v.patch}`,
+    3 * v.patch ** 2 * v.width + v.width + imageTokens(v) * v.width + v.layers * visionBlock +
+      2 * v.width,
+  );
+  add(
+    "connector",
+    `${v.width} → ${l.width} → ${l.width}`,
+    v.width * l.width + l.width + l.width ** 2 + l.width,
+  );
+  add("token embedding", `${l.vocabulary} × ${l.width}`, l.vocabulary * l.width);
+  add("attention", `${l.layers} layers, ${l.heads} heads`, l.layers * 4 * l.width ** 2);
+  add("norms", `${2 * l.layers + 1} × ${l.width}`, (2 * l.layers + 1) * l.width);
+  if (l.layers > mixtures) {
+    add("dense FFN", `${l.layers - mixtures} layers of ${l.hidden}`, (l.layers - mixtures) * one);
+  }
+  if (isMixture) {
+    add(
+      `experts (${ffn.variant})`,
+      `layers ${sparse.join(", ")}: ${ffn.experts.map((e) => e.name).join(" ")}, top-${ffn.topK}`,
+      mixtures * experts * one,
+      mixtures * ffn.topK * one,
+    );
+    add("routers", `${mixtures} layers, ${routersOf(ffn).length} each`, mixtures * routers);
+  }
+  add("language head", `${l.width} × ${l.vocabulary}`, l.vocabulary * l.width);
+  const sum = (key: "total" | "active") => rows.reduce((n, r) => n + r[key], 0);
+  return {
+    title: `${config.preset} ${ffn.variant}`,
+    rows,
+    total: sum("total"),
+    active: sum("active"),
+  };
+}
+
+/** The numbers of a model as built or to be built by its recipe: see {@linkcode summarize}. */
+export function summary(model: Lvlm): Summary {
+  return summarize(model.config);
+}

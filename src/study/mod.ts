@@ -1,0 +1,11 @@
+/**
+ * Studying models: accuracy per family with intervals, the model's answers, the experts its tokens
+ * choose, and self-contained reports.
+ *
+ * @module
+ */
+export * from "./evaluate.ts";
+export * from "./report.ts";
+export * from "./routing.ts";
+export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";
+export * from "./statistics.ts";

@@ -1,0 +1,14 @@
+/**
+ * Training: AdamW, schedules, recipes in stages, checkpoints that resume to the bit, and the
+ * miniature pretraining of backbones.
+ *
+ * @module
+ */
+export * from "./checkpoint.ts";
+export * from "./fit.ts";
+export * from "./loop.ts";
+export * from "./optimizer.ts";
+export * from "./pretrain.ts";
+export * from "./recipe.ts";
+export * from "./schedule.ts";
+export * from "./step.ts";
