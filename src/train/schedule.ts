@@ -16,11 +16,22 @@ export function linearWithWarmup(warmup: number, total: number): Schedule {
       : Math.max(0, (total - step) / Math.max(1, total - warmup));
 }
 
-/** Linear from 0 over the warm-up, then a cosine to 0 at `total`; `cycles` 0.5 is one half wave. */
-export function cosineWithWarmup(warmup: number, total: number, cycles = 0.5): Schedule {
+/**
+ * Linear from 0 over the warm-up, then a cosine to `least` at `total`.
+ *
+ * @param cycles waves of the cosine; 0.5 falls once
+ * @param least factor at the bottom of the cosine
+ */
+export function cosineWithWarmup(
+  warmup: number,
+  total: number,
+  cycles = 0.5,
+  least = 0,
+): Schedule {
   return (step) => {
     if (step < warmup) return step / Math.max(1, warmup);
     const progress = (step - warmup) / Math.max(1, total - warmup);
-    return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress)));
+    const wave = 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress));
+    return Math.max(0, wave * (1 - least) + least);
   };
 }
