@@ -62,7 +62,7 @@ function productGradient(node: Node, g: Tensor): Tensor[] {
   return [mul(spread(node, g), share)];
 }
 
-/** Half of the gradient to each operand where they are equal. */
+/** The gradient to `a` where it is larger, else to `b`; half to each where they are equal. */
 function larger(g: Tensor, a: Tensor, b: Tensor): Tensor[] {
   const half = mul(g, 0.5);
   return [
@@ -95,7 +95,7 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
     return [ga, neg(mul(ga, y))];
   },
   maximum: ({ inputs: [a, b] }, g) => larger(g, a, b),
-  minimum: ({ inputs: [a, b] }, g) => larger(g, b, a).reverse(),
+  minimum: ({ inputs: [a, b] }, g) => larger(g, b, a),
   where: ({ inputs: [c] }, g) => [undefined, where(c, g, 0), where(c, 0, g)],
   neg: (_, g) => [neg(g)],
   abs: ({ inputs: [x] }, g) => [mul(g, sign(x))],
