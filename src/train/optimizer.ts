@@ -47,6 +47,14 @@ export interface Update {
   gradientNorm: Tensor;
 }
 
+/**
+ * Factor that brings gradients of a larger norm down to `most` and leaves others alone:
+ * min(1, most / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
+ */
+export function clipFactor(norm: Tensor, most: number): Tensor {
+  return minimum(div(most, add(norm, 1e-6)), 1);
+}
+
 /** Numbers of one group in the hyper-parameter tensor. */
 const FIELDS = 8;
 
@@ -109,10 +117,9 @@ export class AdamW {
     const g = pack(grads);
     const gradientNorm = sqrt(sum(square(g)));
     const { clipNorm } = this.#options;
-    // torch.nn.utils.clip_grad_norm_: factor min(1, max / (norm + 1e-6))
     const scale = clipNorm === undefined
       ? tensor([1])
-      : reshape(minimum(div(clipNorm, add(gradientNorm, 1e-6)), 1), [1]);
+      : reshape(clipFactor(gradientNorm, clipNorm), [1]);
     const effect = makeEffect(
       "adamw",
       [this.#flat, this.#m, this.#v, g, hyper, scale],
