@@ -177,14 +177,13 @@ function swiglu(gateUp: Tensor): Tensor {
 export function route(layer: FeedForward, x: Tensor, use: FeedForwardUse): Routing {
   const { table, routers } = layer;
   const { modality, valid } = use;
-  const tokens = x.shape[0], experts = table.experts.length, k = table.topK;
   if (routers.length === 0) return assign(table, use);
   const logits = linear(x, cat(routers, 0));
   const column = take(columnsOf(table), modality); // [T, E]
   const score = where(greaterEqual(column, 0), takeAlong(logits, column, 1), NO_EXPERT);
   const scores = where(equal(column, ONLY), 0, score);
   const probabilities = softmax(scores);
-  const { values, indices } = topK(probabilities, k);
+  const { values, indices } = topK(probabilities, table.topK);
   const weights = table.renormalise
     ? div(values, sum(values, { axes: 1, keepDims: true }))
     : values;

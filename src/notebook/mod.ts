@@ -23,3 +23,4 @@ export {
 } from "./progress.ts";
 export { show } from "./show.ts";
 export { type Table, table } from "./table.ts";
+export { curvesOf, type LiveRun, train, type TrainOptions } from "./train.ts";

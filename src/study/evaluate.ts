@@ -231,3 +231,35 @@ export async function answerQuestions(
     };
   });
 }
+
+/** Accuracy of a family on a split beside its blind floor: a row of tables and figures. */
+export interface FamilyAccuracy {
+  /** The split. */
+  split: string;
+  /** The family. */
+  family: string;
+  /** Share of right answers. */
+  accuracy: number;
+  /** Share of right answers without looking: the most frequent answer to each question text. */
+  floor: number;
+  /** 95 % interval over questions. */
+  low: number;
+  /** Upper end. */
+  high: number;
+  /** Questions. */
+  n: number;
+}
+
+/** Evaluations as rows, one for each split and family, with their blind floors. */
+export function accuracyRows(
+  evaluations: readonly Evaluation[],
+  data: EmojiVqa,
+): FamilyAccuracy[] {
+  return evaluations.flatMap(({ split, families }) => {
+    const floors = data.blindFloors(split as TestSplit).families;
+    return data.families.filter((family) => family in families).map((family) => {
+      const { accuracy, low, high, n } = families[family];
+      return { split, family, accuracy, floor: floors[family], low, high, n };
+    });
+  });
+}

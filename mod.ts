@@ -1,0 +1,52 @@
+/**
+ * Build, train and dissect sparse mixture-of-experts vision-language models on WebGPU, in Deno
+ * notebooks and programs.
+ *
+ * ```ts ignore
+ * import { emojiVqa, lab, lvlm, moiie, plot, recordRouting, show, train, twoStage } from "@moiie/lab";
+ *
+ * const session = await lab({ seed: 7 });
+ * const data = await emojiVqa({ scale: "tiny" });
+ * const model = await lvlm("tiny", { ffn: moiie({ vision: 1, language: 1, shared: 2, topK: 2 }) });
+ * const run = await train(model, twoStage(data));
+ * await show(run.curves());
+ * const routing = await recordRouting(model, data);
+ * await show(plot.activationProportions(routing));
+ * ```
+ *
+ * Everything is also at hand by layer: `@moiie/lab/tensor`, `/nn`, `/moe`, `/models`, `/data`,
+ * `/train`, `/study`, `/plot`, `/notebook`, `/gpu`.
+ *
+ * @module
+ */
+export {
+  compile,
+  evaluate as evaluateTensors,
+  lab,
+  type Session,
+  Tensor,
+  tensor,
+} from "./src/tensor/mod.ts";
+export { dense, modalityMoe, moiie, type PoolTable, vanillaMoe } from "./src/moe/mod.ts";
+export {
+  type Lvlm,
+  lvlm,
+  type LvlmConfig,
+  lvlmConfig,
+  type ModelOptions,
+  type Placement,
+  type Summary,
+  summary,
+} from "./src/models/mod.ts";
+export { type EmojiVqa, emojiVqa } from "./src/data/mod.ts";
+export { type Recipe, type Run, twoStage, type TwoStageOptions } from "./src/train/mod.ts";
+export {
+  answerQuestions,
+  evaluate,
+  type Evaluation,
+  recordRouting,
+  type RoutingSummary,
+} from "./src/study/mod.ts";
+export { type LiveRun, Progress, show, table, train } from "./src/notebook/mod.ts";
+export * as plot from "./src/plot/mod.ts";
+export * as tensors from "./src/tensor/mod.ts";
