@@ -2,9 +2,10 @@
  * One AdamW step over a flat array of parameters, in place (Loshchilov and Hutter 2019, in the order
  * of torch.optim.AdamW).
  *
- * Buffers: `g` [size] gradients, `h` [groups × 8] hyper-parameters (learning rate, β1, β2, ε, weight
- * decay, 1 - β1^t, √(1 - β2^t), unused), `scale` [1] factor on the gradients, and in place `p`, `m`,
- * `v` [size]. Groups are runs of the array; `ends` are their ends.
+ * Buffers: `g` [size] gradients, `h` [groups × 8] numbers of this step (1 - rate · weight decay,
+ * rate / (1 - β1^t), β1, 1 - β1, β2, 1 - β2, √(1 - β2^t), ε), `scale` [1] factor on the gradients,
+ * and in place `p`, `m`, `v` [size]. Groups are runs of the array; `ends` are their ends. The
+ * differences from 1 are formed in float64 beforehand: in float32 1 - 0.999 is off by 5e-5 of itself.
  */
 export function adamw(
   k: {
@@ -24,16 +25,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   let i = (wg.y * ${across}u + wg.x) * ${k.width}u + lane;
   if (i >= ${k.size}u) { return; }
   let at = (${group}) * 8u;
-  let rate = ${h}[at];
-  let beta1 = ${h}[at + 1u];
-  let beta2 = ${h}[at + 2u];
   let grad = ${g}[i] * ${scale}[0];
-  let m1 = beta1 * ${m}[i] + (1.0 - beta1) * grad;
-  let v1 = beta2 * ${v}[i] + (1.0 - beta2) * grad * grad;
+  let m1 = ${h}[at + 2u] * ${m}[i] + ${h}[at + 3u] * grad;
+  let v1 = ${h}[at + 4u] * ${v}[i] + ${h}[at + 5u] * grad * grad;
   ${m}[i] = m1;
   ${v}[i] = v1;
-  let denominator = sqrt(v1) / ${h}[at + 6u] + ${h}[at + 3u];
-  ${p}[i] = ${p}[i] * (1.0 - rate * ${h}[at + 4u]) - rate / ${h}[at + 5u] * m1 / denominator;
+  let denominator = sqrt(v1) / ${h}[at + 6u] + ${h}[at + 7u];
+  ${p}[i] = ${p}[i] * ${h}[at] - ${h}[at + 1u] * m1 / denominator;
 }
 `;
   return { code, workgroups: [across, Math.ceil(groups / across), 1] };

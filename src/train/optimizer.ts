@@ -136,16 +136,19 @@ export class AdamW {
   hyper(rate: number, step: number): Float32Array {
     const { betas: [beta1, beta2], epsilon, weightDecay } = this.#options;
     return Float32Array.from(
-      this.groups.flatMap((g) => [
-        rate * (g.rateScale ?? 1),
-        beta1,
-        beta2,
-        epsilon,
-        g.weightDecay ?? weightDecay,
-        1 - beta1 ** step,
-        Math.sqrt(1 - beta2 ** step),
-        0,
-      ]),
+      this.groups.flatMap((g) => {
+        const mine = rate * (g.rateScale ?? 1);
+        return [
+          1 - mine * (g.weightDecay ?? weightDecay),
+          mine / (1 - beta1 ** step),
+          beta1,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          Math.sqrt(1 - beta2 ** step),
+          epsilon,
+        ];
+      }),
     );
   }
 
