@@ -183,7 +183,7 @@ const LOSSES: Table = [
     return crossEntropy(logits, reshape(narrow(labels, 1, 1, length - 1), [rows]));
   }],
   ["mse", (c) => mean(square(sub(c.in("a"), c.in("b"))))],
-  ["nll", (c) => neg(mean(takeAlong(c.in("x"), unsqueeze(c.in("t"), 1), 1)))],
+  ["nll", (c) => neg(mean(takeAlong(logSoftmax(c.in("x")), unsqueeze(c.in("t"), 1), 1)))],
   [
     /^(mean|sum|none|ignore_index|label_smoothing|smoothing_and_ignore.*|large_logits)$/,
     entropy,
@@ -213,12 +213,11 @@ function multihead(c: Inputs): Results {
 }
 
 const ATTENTION: Table = [
-  ["causal", (c) => attend(c, { causal: true })],
-  ["gqa_causal", (c) => attend(c, { causal: true })],
+  [/^(causal|gqa_causal|large_scores)$/, (c) => attend(c, { causal: true })],
   ["additive_mask", (c) => attend(c, { mask: c.in("mask") })],
   ["causal_and_right_padding", (c) => attend(c, { mask: c.mask("keep") })],
   ["multihead_module", multihead],
-  [/^(full|cross_kv_longer|large_scores)$/, (c) => attend(c, {})],
+  [/^(full|cross_kv_longer)$/, (c) => attend(c, {})],
 ];
 
 const ROPE: Table = [

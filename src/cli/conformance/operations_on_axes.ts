@@ -192,7 +192,11 @@ export const SHAPES: Table = [
   ["tril", shaped((x) => tril(x))],
   ["triu1", shaped((x) => triu(x, 1))],
   ["pad", shaped((x) => pad(x, [0, 0, 1], [0, 1, 2], 0.5))],
-  ["unsqueeze_squeeze", shaped((x) => squeeze(unsqueeze(x, 1), 1))],
+  // In front and behind, added up.
+  [
+    "unsqueeze_squeeze",
+    shaped((x) => add(squeeze(unsqueeze(x, 0), 0), squeeze(unsqueeze(x, -1), -1))),
+  ],
   ["stack", shaped((x) => stack([x, mul(x, 3)], 1))],
   ["unbind", shaped((x) => listed(unbind(x, 1)))],
   [/^cat/, (c) => cat([c.in("a"), c.in("b"), c.in("c")], c.number("dim"))],
