@@ -20,7 +20,6 @@ import {
   maskedSelect,
   max,
   mean,
-  min,
   mul,
   narrow,
   nonzero,
