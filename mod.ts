@@ -35,18 +35,28 @@ export {
   lvlmConfig,
   type ModelOptions,
   type Placement,
+  summarize,
   type Summary,
-  summary,
 } from "./src/models/mod.ts";
 export { type EmojiVqa, emojiVqa } from "./src/data/mod.ts";
 export { type Recipe, type Run, twoStage, type TwoStageOptions } from "./src/train/mod.ts";
 export {
+  accuracyRows,
   answerQuestions,
   evaluate,
   type Evaluation,
   recordRouting,
   type RoutingSummary,
 } from "./src/study/mod.ts";
-export { type LiveRun, Progress, show, table, train } from "./src/notebook/mod.ts";
+export {
+  accuracyTable,
+  answerSheet,
+  type LiveRun,
+  Progress,
+  show,
+  summary,
+  table,
+  train,
+} from "./src/notebook/mod.ts";
 export * as plot from "./src/plot/mod.ts";
 export * as tensors from "./src/tensor/mod.ts";

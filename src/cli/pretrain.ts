@@ -21,8 +21,8 @@ const { values } = parseArgs({
   options: {
     preset: { type: "string", default: "tiny" },
     seed: { type: "string", default: "0" },
-    "vision-steps": { type: "string", default: "6000" },
-    "language-steps": { type: "string", default: "4000" },
+    "vision-steps": { type: "string", default: "5000" },
+    "language-steps": { type: "string", default: "1200" },
     out: { type: "string" },
   },
 });

@@ -1,6 +1,6 @@
 /** The report of a quickstart run: the same figures as the notebook, in one page. */
 import { type EmojiVqa, encodePng, type Sample } from "../data/mod.ts";
-import { type Lvlm, summary } from "../models/mod.ts";
+import { type Lvlm, summarize } from "../models/mod.ts";
 import {
   accuracyBars,
   activationProportions,
@@ -76,7 +76,7 @@ const percent = (x: number): string => (100 * x).toFixed(1);
 
 /** Puts the report together. */
 export async function quickstartReport(r: QuickstartResults): Promise<Report> {
-  const numbers = summary(r.model);
+  const numbers = summarize(r.model.config);
   const variant = r.model.config.ffn.variant;
   const val = r.evaluations.find((e) => e.split === "val");
   const figure = async (heading: string, f: Figure, alt: string, caption: string) =>

@@ -4,9 +4,9 @@
  */
 import { parseArgs } from "node:util";
 import { emojiVqa } from "../data/mod.ts";
-import { lvlm, summary } from "../models/mod.ts";
+import { lvlm, summarize } from "../models/mod.ts";
 import { dense, modalityMoe, moiie, type PoolTable, vanillaMoe } from "../moe/mod.ts";
-import { curvesOf, duration, Progress, table, train } from "../notebook/mod.ts";
+import { accuracyTable, curvesOf, duration, Progress, train } from "../notebook/mod.ts";
 import { accuracyRows, evaluate, recordRouting, writeReport } from "../study/mod.ts";
 import { lab, unknownName } from "../tensor/mod.ts";
 import { twoStage } from "../train/mod.ts";
@@ -75,7 +75,7 @@ const data = await emojiVqa({
 await building.done(`${data.sizes.train} training pictures`);
 
 const model = await lvlm("tiny", { ffn: makeTable() });
-const numbers = summary(model);
+const numbers = summarize(model.config);
 log(`model: ${numbers.title}, ${numbers.total} parameters, ${numbers.active} used by a token`);
 
 const checkpoint = `${folder}/checkpoint.safetensors`;
@@ -93,19 +93,8 @@ const asking = new Progress({ label: "asking questions", total: 1 });
 const evaluations = await evaluate(model, data, { onProgress: (done) => asking.update(done) });
 await asking.done();
 const rows = accuracyRows(evaluations, data);
-const percent = (x: number) => (100 * x).toFixed(1);
 log("");
-log(String(table(
-  ["split", "family", "accuracy %", "95 % interval", "blind floor %", "questions"],
-  rows.map((r) => [
-    r.split,
-    r.family,
-    percent(r.accuracy),
-    `${percent(r.low)} to ${percent(r.high)}`,
-    percent(r.floor),
-    r.n,
-  ]),
-)));
+log(String(accuracyTable(rows)));
 const routing = await recordRouting(model, data);
 const samples = await gallery(model, data);
 const memory = Deno.memoryUsage().rss / 2 ** 20;

@@ -1,9 +1,6 @@
 /** Parameter accounting: how many there are, and how many one token uses. */
-import { moeLayers } from "./config.ts";
-import type { Lvlm } from "./lvlm.ts";
-import type { LvlmConfig } from "./config.ts";
-import { imageTokens } from "./config.ts";
 import { routersOf } from "../moe/mod.ts";
+import { imageTokens, type LvlmConfig, moeLayers } from "./config.ts";
 
 /** One line of a model's summary. */
 export interface SummaryRow {
@@ -80,9 +77,4 @@ export function summarize(config: LvlmConfig): Summary {
     total: sum("total"),
     active: sum("active"),
   };
-}
-
-/** The numbers of a model as built or to be built by its recipe: see {@linkcode summarize}. */
-export function summary(model: Lvlm): Summary {
-  return summarize(model.config);
 }

@@ -24,3 +24,4 @@ export {
 export { show } from "./show.ts";
 export { type Table, table } from "./table.ts";
 export { curvesOf, type LiveRun, train, type TrainOptions } from "./train.ts";
+export { accuracyTable, answerSheet, summary } from "./tables.ts";

@@ -1,0 +1,70 @@
+/**
+ * Tables of a study's results, ready to be shown.
+ *
+ * @module
+ */
+
+import { type Lvlm, summarize } from "../models/mod.ts";
+import { encodePng, sampleGrid } from "../plot/mod.ts";
+import type { Answer, FamilyAccuracy } from "../study/mod.ts";
+import { type Table, table } from "./table.ts";
+
+/**
+ * A model in numbers: its parts, their sizes, all parameters and those that one token uses.
+ *
+ * @param model The model, before or after it got its experts: the configuration counts.
+ */
+export function summary(model: Lvlm): Table {
+  const { rows, total, active } = summarize(model.config);
+  return table(
+    ["part", "sizes", "parameters", "used by a token"],
+    [...rows.map((r) => [r.part, r.shape, r.total, r.active]), ["all", "", total, active]],
+  );
+}
+
+const percent = (x: number): string => (100 * x).toFixed(1);
+
+/**
+ * Accuracies beside their blind floors, with 95 % intervals over questions.
+ *
+ * @param rows From `accuracyRows`.
+ */
+export function accuracyTable(rows: readonly FamilyAccuracy[]): Table {
+  return table(
+    ["split", "family", "accuracy %", "95 % interval", "blind floor %", "questions"],
+    rows.map((r) => [
+      r.split,
+      r.family,
+      percent(r.accuracy),
+      `${percent(r.low)} to ${percent(r.high)}`,
+      percent(r.floor),
+      r.n,
+    ]),
+  );
+}
+
+/**
+ * Pictures with their questions, the right answers and the model's, as one PNG.
+ *
+ * @param answers From `answerQuestions`.
+ */
+export async function answerSheet(answers: readonly Answer[]): Promise<Uint8Array> {
+  return await sampleGrid(
+    await Promise.all(answers.map(async ({ sample, question, expected, answer, family }) => {
+      const side = Math.sqrt(sample.image.length / 3);
+      const rgba = new Uint8Array(side * side * 4).fill(255);
+      for (let i = 0; i < side * side; i++) {
+        rgba.set(sample.image.subarray(3 * i, 3 * i + 3), 4 * i);
+      }
+      return {
+        png: await encodePng(side, side, rgba),
+        question,
+        expected,
+        answer,
+        correct: answer === expected,
+        label: family,
+      };
+    })),
+    { columns: 4 },
+  );
+}
