@@ -12,35 +12,6 @@ export function storedType(dtype: DType): string {
   return dtype === "bool" ? "u32" : dtype;
 }
 
-/** Functions that expressions use; put in front of every kernel with expressions. */
-export const EXPRESSION_PRELUDE = /* wgsl */ `
-var<private> inf_bits: u32 = 0x7f800000u; // not a constant, for WGSL has no literal for infinity
-fn inf() -> f32 { return bitcast<f32>(inf_bits); }
-// tanh by the exponential loses digits near 0 and overflows far from it
-fn tanh_f32(x: f32) -> f32 {
-  let a = abs(x);
-  let s = x * x;
-  // odd Taylor polynomial below 0.25 (next term < 1e-9 there), else (1 - e) / (1 + e) with e = exp(-2a)
-  let small = x * (1.0 + s * (-0.33333334 + s * (0.13333334 + s * (-0.053968254 + s * (0.021869488 + s * -0.008863236)))));
-  let e = exp(-2.0 * a);
-  let large = sign(x) * (1.0 - e) / (1.0 + e);
-  return select(large, small, a < 0.25);
-}
-// erf: Maclaurin series below 1, else 1 - erfc by the continued-fraction fit of Numerical Recipes
-// (3rd ed., section 6.2.2, relative error of erfc below 1.2e-7)
-fn erf_f32(x: f32) -> f32 {
-  let a = abs(x);
-  let s = x * x;
-  let small = x * (1.1283792 + s * (-0.37612638 + s * (0.11283792 + s * (-0.026866171 + s * (0.0052239776
-    + s * (-0.00085483274 + s * (0.00012055333 + s * (-1.4925650e-5 + s * (1.6462115e-6 + s * -1.6365844e-7)))))))));
-  let t = 1.0 / (1.0 + 0.5 * a);
-  let p = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
-    + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
-  let large = sign(x) * (1.0 - t * exp(-s + p));
-  return select(large, small, a < 1.0);
-}
-`;
-
 /** WGSL of elementwise operations, from the WGSL of the operands. */
 const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> = {
   add: (a, b) => `${a} + ${b}`,
@@ -64,8 +35,8 @@ const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> = {
   rsqrt: (a) => `inverseSqrt(${a})`,
   exp: (a) => `exp(${a})`,
   log: (a) => `log(${a})`,
-  sin: (a) => `sin(${a})`,
-  cos: (a) => `cos(${a})`,
+  sin: (a) => `sin_f32(${a})`,
+  cos: (a) => `cos_f32(${a})`,
   tanh: (a) => `tanh_f32(${a})`,
   sigmoid: (a) => `1.0 / (1.0 + exp(-${a}))`,
   erf: (a) => `erf_f32(${a})`,

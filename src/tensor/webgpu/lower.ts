@@ -10,7 +10,8 @@ import type { Tensor } from "../graph.ts";
 import { isInline, REDUCTIONS, type Step, stepReads } from "../schedule.ts";
 import { rowMajor, sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
-import { Emitter, EXPRESSION_PRELUDE, literal, storedType, toStored } from "./emit.ts";
+import { Emitter, literal, storedType, toStored } from "./emit.ts";
+import { calledFunctions } from "./functions.ts";
 
 /** What the lowering knows about the device. */
 export interface Target {
@@ -55,7 +56,7 @@ class Bindings {
     return this.#names.get(t);
   }
 
-  declarations(prelude: boolean): string {
+  declarations(): string {
     const line = (t: Tensor, i: number, mode: string) =>
       `@group(0) @binding(${i}) var<storage, ${mode}> ${this.name(t)}: array<${
         storedType(t.dtype)
@@ -70,7 +71,6 @@ class Bindings {
           }) var<uniform> d: ${this.uniform};`,
         ]
         : []),
-      ...(prelude ? [EXPRESSION_PRELUDE] : []),
     ].join("\n");
   }
 
@@ -90,7 +90,12 @@ class Bindings {
       );
     }
     return {
-      kernel: { label, code: text.code, bindings, workgroups: text.workgroups },
+      kernel: {
+        label,
+        code: text.code + calledFunctions(text.code),
+        bindings,
+        workgroups: text.workgroups,
+      },
       tensors: [...this.reads, ...this.writes],
       uniform,
     };
@@ -132,7 +137,7 @@ function lowerElementwise(
   return b.finish(
     label,
     elementwise({
-      declarations: b.declarations(true),
+      declarations: b.declarations(),
       size: out.size,
       width: target.software ? 64 : 256,
       body: e.lines.join("\n  "),
@@ -202,7 +207,7 @@ function lowerReduction(
   return b.finish(
     label,
     reduce({
-      declarations: b.declarations(true),
+      declarations: b.declarations(),
       rule: REDUCE_RULES[step.node.op],
       type: storedType(x.dtype),
       results,
@@ -310,7 +315,7 @@ function lowerProduct(
   const tall = mode === "rows" ? [64, 32, 16].find((rows) => fields.tile % rows === 0)! : 64;
   const text = matmul(
     {
-      declarations: b.declarations(true),
+      declarations: b.declarations(),
       a: b.name(a),
       b: b.name(c),
       mode,
@@ -358,7 +363,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         topK({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           x: b.name(inputs[0]),
           indices: b.name(outputs[0]),
           rows: inputs[0].size / n,
@@ -374,7 +379,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         sortByGroup({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           names: { group: b.name(inputs[0]), position, item, tileGroup, offsets, counts },
           n: inputs[0].size,
           rows: outputs[1].size,
@@ -390,7 +395,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         indexAdd({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           source: b.name(source),
           index: b.name(index),
           output: b.name(outputs[0]),
@@ -408,7 +413,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         scatterAdd({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           source: b.name(source),
           index: b.name(index),
           output: b.name(outputs[0]),
@@ -426,7 +431,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         adamw({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           names: {
             p: b.name(p),
             m: b.name(m),
@@ -447,7 +452,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       return b.finish(
         label,
         elementwise({
-          declarations: b.declarations(false),
+          declarations: b.declarations(),
           size: to.size,
           width: target.software ? 64 : 256,
           body: "",
