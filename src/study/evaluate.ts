@@ -55,6 +55,9 @@ export type TestSplit = "val" | "comp" | "style";
 /** Positions of an evaluation row. */
 const LENGTH: Readonly<Record<string, number>> = { tiny: 48, small: 144, full: 144 };
 
+/** Rows of a batch. Everything here uses the same, so that the same kernels serve. */
+export const EVALUATION_ROWS = 50;
+
 /** The likeliest next token at every position, `[B × T]`. */
 function predictor(model: Lvlm): Compiled<Inputs, { best: Tensor }> {
   return compile((inputs) => ({
@@ -62,7 +65,7 @@ function predictor(model: Lvlm): Compiled<Inputs, { best: Tensor }> {
   }));
 }
 
-/** A batch filled up with copies of its first row: one shape, one plan. */
+/** A batch filled up to `size` rows with copies of its first one that count as padding: one shape, one plan. */
 export function fillBatch(batch: Batch, size: number): Batch {
   if (batch.size === size) return batch;
   const grow = <A extends Int32Array | Float32Array>(a: A): A => {
@@ -73,7 +76,9 @@ export function fillBatch(batch: Batch, size: number): Batch {
     for (let r = batch.size; r < size; r++) out.set(a.subarray(0, row), r * row);
     return out;
   };
-  const { length, pixels, tokens, positions, segments, labels, modality, valid } = batch;
+  const { length, pixels, tokens, positions, segments, labels, modality } = batch;
+  const valid = grow(batch.valid);
+  valid.fill(0, batch.size * length);
   return {
     size,
     length,
@@ -83,7 +88,7 @@ export function fillBatch(batch: Batch, size: number): Batch {
     segments: grow(segments),
     labels: grow(labels),
     modality: grow(modality),
-    valid: grow(valid),
+    valid,
   };
 }
 
@@ -96,7 +101,7 @@ export async function evaluate(
   data: EmojiVqa,
   options: EvaluateOptions = {},
 ): Promise<Evaluation[]> {
-  const { splits = ["val", "comp", "style"], batchSize = 50 } = options;
+  const { splits = ["val", "comp", "style"], batchSize = EVALUATION_ROWS } = options;
   const predict = predictor(model);
   try {
     const results: Evaluation[] = [];
@@ -147,7 +152,11 @@ export async function evaluate(
   }
 }
 
-function rowOptions(model: Lvlm, data: EmojiVqa) {
+/** Layout of evaluation rows. */
+export function rowOptions(
+  model: Lvlm,
+  data: EmojiVqa,
+): { tokenizer: EmojiVqa["tokenizer"]; length: number; imageTokens: number } {
   return {
     tokenizer: data.tokenizer,
     length: LENGTH[data.scale],
@@ -194,6 +203,7 @@ export async function answerQuestions(
   const { tokenizer } = data;
   const said: number[][] = asks.map(() => []);
   const open = asks.map(() => true);
+  const rows = EVALUATION_ROWS * Math.ceil(asks.length / EVALUATION_ROWS);
   try {
     for (let i = 0; i < maxTokens && open.includes(true); i++) {
       // A row reads the prompt and what was said so far; the answer slot is filled by one token
@@ -208,7 +218,8 @@ export async function answerQuestions(
         })),
         { ...rowOptions(model, data), questionsPerImage: 1 },
       );
-      const best = await (await predict(batchInputs(batch, data.imageSize))).best.data();
+      const full = fillBatch(batch, rows);
+      const best = await (await predict(batchInputs(full, data.imageSize))).best.data();
       asks.forEach(({ sample, question }, row) => {
         if (!open[row]) return;
         const prompt = tokenizer.encode(sample.questions[question].question).length;

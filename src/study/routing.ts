@@ -1,11 +1,11 @@
 /** Which experts a model's tokens choose: recorded on the questions of a data set. */
 import { type EmojiVqa, questionBatches } from "../data/mod.ts";
-import { applyLvlm, imageTokens, type Lvlm, type LvlmInputs } from "../models/mod.ts";
+import { applyLvlm, type Lvlm, type LvlmInputs } from "../models/mod.ts";
 import { chanceOfShared, choiceCounts, tokenCounts } from "../moe/mod.ts";
 import { compile, type Inputs, type Tensor } from "../tensor/mod.ts";
 import { batchInputs } from "../train/mod.ts";
 import type { RoutingSummary } from "./routing_summary.ts";
-import type { TestSplit } from "./evaluate.ts";
+import { EVALUATION_ROWS, fillBatch, rowOptions, type TestSplit } from "./evaluate.ts";
 
 /** Options of {@linkcode recordRouting}. */
 export interface RecordOptions {
@@ -16,8 +16,6 @@ export interface RecordOptions {
   /** Rows of a batch. Default 50. */
   batchSize?: number;
 }
-
-const LENGTH: Readonly<Record<string, number>> = { tiny: 48, small: 144, full: 144 };
 
 /**
  * Counts the chosen experts of every mixture layer, for image and text tokens, on the questions of
@@ -30,7 +28,7 @@ export async function recordRouting(
   data: EmojiVqa,
   options: RecordOptions = {},
 ): Promise<RoutingSummary[]> {
-  const { split = "val", limit = 200, batchSize = 50 } = options;
+  const { split = "val", limit = 200, batchSize = EVALUATION_ROWS } = options;
   const { ffn } = model.config;
   const layers = model.language.blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
   if (layers.length === 0) return [];
@@ -45,16 +43,13 @@ export async function recordRouting(
       const choices = layers.map(() => new Float64Array(modalities * experts));
       const tokens = layers.map(() => new Float64Array(modalities));
       const batches = questionBatches(data, split, {
-        tokenizer: data.tokenizer,
-        length: LENGTH[data.scale],
-        imageTokens: imageTokens(model.config.vision),
+        ...rowOptions(model, data),
         batchSize,
         limit,
         families: [family],
       });
       for (const { batch } of batches) {
-        // A batch that is not full has a plan of its own: filling it up would count rows twice.
-        const out = await count(batchInputs(batch, data.imageSize));
+        const out = await count(batchInputs(fillBatch(batch, batchSize), data.imageSize));
         const got = await Promise.all([...out.choices, ...out.tokens].map((t) => t.data()));
         layers.forEach((_, l) => {
           got[l].forEach((n, i) => choices[l][i] += n);
