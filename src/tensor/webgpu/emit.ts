@@ -168,6 +168,21 @@ export class Emitter {
     return this.#value(t, new Position(this, t.shape, linear));
   }
 
+  /**
+   * The values of `t` at `count` neighbouring elements from `linear` on, a multiple of `count`, as is
+   * the last dimension: they differ in the last coordinate only, so the rest is computed once.
+   */
+  atRun(t: Tensor, linear: string, count: number): string[] {
+    const first = new Position(this, t.shape, linear).coordinates();
+    const outer = first.slice(0, -1), last = first.at(-1)!;
+    return Array.from({ length: count }, (_, i) => {
+      if (i === 0) return this.#value(t, new Position(this, t.shape, linear, first));
+      const c = this.let(`${last} + ${i}u`);
+      const at = last === linear ? c : this.let(`${linear} + ${i}u`);
+      return this.#value(t, new Position(this, t.shape, at, [...outer, c]));
+    });
+  }
+
   /** The value of `t` at coordinates. */
   atCoordinates(t: Tensor, coordinates: readonly string[]): string {
     return this.#value(t, new Position(this, t.shape, undefined, coordinates));

@@ -133,16 +133,18 @@ function lowerElementwise(
   const [out] = step.writes;
   const b = new Bindings(stepReads({ ...step, epilogue: undefined }, isStored), [out]);
   const e = new Emitter((t) => t === out ? undefined : b.find(t), new Map(), "v");
-  const value = toStored(e.at(out, "o"), out.dtype);
+  const several = target.software && out.size >= 2048 && out.shape.at(-1)! % 4 === 0;
+  const values = several ? e.atRun(out, "o", 4) : [e.at(out, "o")];
   return b.finish(
     label,
     elementwise({
       declarations: b.declarations(),
       size: out.size,
       width: target.software ? 64 : 256,
+      each: values.length,
       body: e.lines.join("\n  "),
       output: b.name(out),
-      value,
+      values: values.map((v) => toStored(v, out.dtype)),
     }),
   );
 }
@@ -455,9 +457,10 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
           declarations: b.declarations(),
           size: to.size,
           width: target.software ? 64 : 256,
+          each: 1,
           body: "",
           output: b.name(to),
-          value: `${b.name(from)}[o]`,
+          values: [`${b.name(from)}[o]`],
         }),
       );
     }
