@@ -183,11 +183,11 @@ export function route(layer: FeedForward, x: Tensor, use: FeedForwardUse): Routi
   const score = where(greaterEqual(column, 0), takeAlong(logits, column, 1), NO_EXPERT);
   const scores = where(equal(column, ONLY), 0, score);
   const probabilities = softmax(scores);
-  const { values, indices } = topK(probabilities, table.topK);
-  const weights = table.renormalise
-    ? div(values, sum(values, { axes: 1, keepDims: true }))
-    : values;
-  return { table, modality, valid, probabilities, chosen: indices, weights };
+  // Ranked by score: a probability that rounds to 0 would tie with those of forbidden experts.
+  const { indices: chosen } = topK(scores, table.topK);
+  const kept = takeAlong(probabilities, chosen, 1);
+  const weights = table.renormalise ? div(kept, sum(kept, { axes: 1, keepDims: true })) : kept;
+  return { table, modality, valid, probabilities, chosen, weights };
 }
 
 /** Routing where every modality has one expert: nothing to choose (the released Modality MoE). */
