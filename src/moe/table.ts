@@ -148,8 +148,8 @@ export function moiie(options: Partial<ExpertCounts> = {}): PoolTable {
 /**
  * Checks a table.
  *
- * @throws {RangeError} if a pool is empty, smaller than top-k, or names a missing expert, or if an
- * expert serves nobody.
+ * @throws {RangeError} if a pool is empty, smaller than top-k, or names a missing expert or one
+ * twice, if routers do not fit the pools, or if an expert serves nobody.
  */
 export function checkTable(table: PoolTable): PoolTable {
   whole("topK", table.topK, 1);
@@ -173,11 +173,16 @@ export function checkTable(table: PoolTable): PoolTable {
           `no router`,
       );
     }
-    for (const e of experts) {
+    for (const [i, e] of experts.entries()) {
       if (!Number.isInteger(e) || e < 0 || e >= table.experts.length) {
         throw new RangeError(
           `expert table "${table.variant}": ${modality} tokens use expert ${e} of ` +
             `${table.experts.length}`,
+        );
+      }
+      if (experts.indexOf(e) !== i) {
+        throw new RangeError(
+          `expert table "${table.variant}": ${modality} tokens list expert ${e} twice`,
         );
       }
       used.add(e);
@@ -189,6 +194,12 @@ export function checkTable(table: PoolTable): PoolTable {
           `[${alike.experts}] and [${experts}]`,
       );
     }
+  }
+  const routers = [...new Set(table.pools.flatMap((p) => p.router ?? []))].sort((a, b) => a - b);
+  if (routers.some((router, i) => router !== i)) {
+    throw new RangeError(
+      `expert table "${table.variant}": routers ${routers.join(", ")} must be numbered from 0 on`,
+    );
   }
   const idle = table.experts.filter((_, i) => !used.has(i)).map((e) => e.name);
   if (idle.length > 0) {
