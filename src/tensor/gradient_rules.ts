@@ -177,7 +177,12 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
     return [sub(g, mul(exp(y), sum(g, along))), undefined, undefined];
   },
 
-  matmul: ({ inputs: [a, b] }, g) => [matmul(g, transpose(b)), matmul(transpose(a), g)],
+  // A transposed operand, such as a weight [out, in], gets its gradient in its own layout: the two
+  // transpositions cancel, and no kernel has to copy it.
+  matmul: ({ inputs: [a, b] }, g) => [
+    matmul(g, transpose(b)),
+    b.node.op === "permute" ? transpose(matmul(transpose(g), a)) : matmul(transpose(a), g),
+  ],
   grouped_matmul: (node, g) => {
     const [x, weight, tileGroup, offsets] = node.inputs;
     const { transposed, tile, groups: count } = node.attributes as {

@@ -121,20 +121,28 @@ export interface Schedule {
   readonly roots: readonly Tensor[];
 }
 
+/** Rounds of choosing again after kernels that read too much were cut. */
+const ROUNDS = 4;
+
 /** Orders a graph into steps. */
 export function schedule(roots: readonly Tensor[]): Schedule {
   const order = topological(roots);
-  const gone = order.find((t) => t.node.op === "disposed");
-  if (gone) throw new TypeError(`${gone} was disposed, but a result needs it`);
-  const stored = choose(order, roots);
-  limitKernels(order, stored);
+  const forced = new Set<Tensor>(roots);
+  let stored = choose(order, forced);
+  for (let round = 0; round < ROUNDS; round++) {
+    const cut = limitKernels(order, stored);
+    if (cut.length === 0) break;
+    // What was cut off changes what is worth storing behind it, so choose anew around the cuts.
+    for (const t of cut) forced.add(t);
+    if (round < ROUNDS - 1) stored = choose(order, forced);
+  }
   return { ...makeSteps(order, roots, stored), roots };
 }
 
 const isLeaf = (t: Tensor): boolean => t.node.op === "leaf";
 
 /** Chooses the tensors that are written to memory. */
-function choose(order: readonly Tensor[], roots: readonly Tensor[]): Set<Tensor> {
+function choose(order: readonly Tensor[], forced: ReadonlySet<Tensor>): Set<Tensor> {
   const cost = new Map<Tensor, number>();
   for (const t of order) {
     const own = COSTS[t.node.op];
@@ -143,7 +151,7 @@ function choose(order: readonly Tensor[], roots: readonly Tensor[]): Set<Tensor>
       : t.node.inputs.reduce((s, x) => s + (cost.get(x) ?? 0), own);
     cost.set(t, Math.min(total, 1e6));
   }
-  const stored = new Set<Tensor>(roots);
+  const stored = new Set<Tensor>(forced);
   const users = new Map<Tensor, Map<Tensor, number>>(); // kernel -> number of elements it visits
   const use = (x: Tensor, kernels: Map<Tensor, number>) => {
     let m = users.get(x);
@@ -177,8 +185,9 @@ function choose(order: readonly Tensor[], roots: readonly Tensor[]): Set<Tensor>
   return stored;
 }
 
-/** Stores more tensors until no fused kernel reads too many or is too deep. */
-function limitKernels(order: readonly Tensor[], stored: Set<Tensor>): void {
+/** Stores more tensors until no fused kernel reads too many or is too deep; returns those. */
+function limitKernels(order: readonly Tensor[], stored: Set<Tensor>): Tensor[] {
+  const added: Tensor[] = [];
   const reads = new Map<Tensor, Set<Tensor>>();
   const depth = new Map<Tensor, number>();
   const of = (t: Tensor): Set<Tensor> => stored.has(t) ? new Set([t]) : reads.get(t)!;
@@ -199,10 +208,12 @@ function limitKernels(order: readonly Tensor[], stored: Set<Tensor>): void {
       if (candidates.length === 0) break; // a cat of more parts than buffers: split at the op
       candidates.sort((a, b) => of(b).size - of(a).size);
       stored.add(candidates[0]);
+      added.push(candidates[0]);
       all = union(t.node.inputs);
     }
     reads.set(t, all);
   }
+  return added;
 }
 
 /** Stored tensors that an expression reads, stopping at stored ones. */
