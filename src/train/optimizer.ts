@@ -75,6 +75,8 @@ export class AdamW {
   readonly #v: Tensor;
 
   /**
+   * Takes the parameters over; their moments start at zero.
+   *
    * @throws {RangeError} if there is nothing to train, a parameter is in two groups, or a
    * hyper-parameter is out of range.
    */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { openGpu, paced } from "../../src/gpu/mod.ts";
 import { floats, launch, scale, testOn, upload } from "./kernels.ts";
 
-const immediate = (): unknown => (globalThis as { setImmediate?: unknown }).setImmediate;
+const immediate = (): unknown => (globalThis as unknown as { setImmediate?: unknown }).setImmediate;
 
 Deno.test("paced() replaces setImmediate only while it waits", async () => {
   const before = immediate();
@@ -41,7 +41,7 @@ Deno.test("paced() leaves the immediates of others alone", async () => {
 });
 
 Deno.test("paced() leaves a global alone that somebody replaced during the wait", async () => {
-  const scope = globalThis as { setImmediate?: unknown };
+  const scope = globalThis as unknown as { setImmediate?: unknown };
   const before = scope.setImmediate;
   const mine = (f: () => void) => setTimeout(f, 0);
   try {
@@ -61,7 +61,7 @@ testOn("dawn", "idle() polls a bounded number of times", async () => {
   const work = launch(gpu, scale(2), [floats(x, 1)]);
   gpu.submit([work]);
   await gpu.idle();
-  const scope = globalThis as { setImmediate?: (...args: unknown[]) => unknown };
+  const scope = globalThis as unknown as { setImmediate?: (...args: unknown[]) => unknown };
   const real = scope.setImmediate!;
   let polls = 0;
   scope.setImmediate = (...args) => {
