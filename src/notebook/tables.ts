@@ -4,8 +4,9 @@
  * @module
  */
 
+import { encodePng } from "../data/mod.ts";
 import { type Lvlm, summarize } from "../models/mod.ts";
-import { encodePng, sampleGrid } from "../plot/mod.ts";
+import { sampleGrid } from "../plot/mod.ts";
 import type { Answer, FamilyAccuracy } from "../study/mod.ts";
 import { type Table, table } from "./table.ts";
 
@@ -52,12 +53,8 @@ export async function answerSheet(answers: readonly Answer[]): Promise<Uint8Arra
   return await sampleGrid(
     await Promise.all(answers.map(async ({ sample, question, expected, answer, family }) => {
       const side = Math.sqrt(sample.image.length / 3);
-      const rgba = new Uint8Array(side * side * 4).fill(255);
-      for (let i = 0; i < side * side; i++) {
-        rgba.set(sample.image.subarray(3 * i, 3 * i + 3), 4 * i);
-      }
       return {
-        png: await encodePng(side, side, rgba),
+        png: await encodePng(side, side, sample.image),
         question,
         expected,
         answer,
