@@ -67,12 +67,13 @@ const folder = `${values.out}/${id}`;
 await ensureGpu(log);
 using session = await lab({ seed });
 log(`device: ${session}`);
-const building = new Progress({ label: "data set", total: 1 });
+const building = new Progress({ label: "drawing pictures", total: 100 });
 const data = await emojiVqa({
   scale: "tiny",
-  onProgress: ({ done, total }) => building.update(done / total),
+  onProgress: ({ split, done, total }) =>
+    building.update(Math.round(100 * done / total), { note: split }),
 });
-await building.done(`${data.sizes.train} training pictures`);
+log(`data: emoji-VQA tiny, ${data.sizes.train} training pictures`);
 
 const model = await lvlm("tiny", { ffn: makeTable() });
 const numbers = summarize(model.config);
@@ -89,8 +90,10 @@ if (!run.complete) {
   Deno.exit(130);
 }
 
-const asking = new Progress({ label: "asking questions", total: 1 });
-const evaluations = await evaluate(model, data, { onProgress: (done) => asking.update(done) });
+const asking = new Progress({ label: "asking questions", total: 100 });
+const evaluations = await evaluate(model, data, {
+  onProgress: (done) => asking.update(Math.round(100 * done)),
+});
 await asking.done();
 const rows = accuracyRows(evaluations, data);
 log("");
