@@ -29,6 +29,7 @@ export * from "./resample.ts";
 export * from "./indexing.ts";
 export * from "./masked.ts";
 export * from "./dispatch.ts";
+export * from "./explain.ts";
 export * from "./functional.ts";
 export { pack, packedOffsets } from "./pack.ts";
 export { gradients, valueAndGrad } from "./grad.ts";

@@ -144,9 +144,11 @@ export interface HostTensor {
   readonly dtype?: DType;
 }
 
-/** Named inputs of a compiled function. */
-export type Inputs = Readonly<Record<string, HostTensor>>;
-/** The same names, as tensors. */
+/** Names of a compiled function's inputs; any names will do. */
+export type Inputs = Readonly<Record<string, unknown>>;
+/** The inputs as the caller gives them. */
+export type HostInputs<I extends Inputs> = { readonly [K in keyof I]: HostTensor };
+/** The inputs as the traced function gets them. */
 export type InputTensors<I extends Inputs> = { readonly [K in keyof I]: Tensor };
 /** Results of a compiled function. */
 export type Outputs = Readonly<Record<string, Tensor | readonly Tensor[]>>;
@@ -154,11 +156,11 @@ export type Outputs = Readonly<Record<string, Tensor | readonly Tensor[]>>;
 /** A traced function: see {@linkcode compile}. */
 export interface Compiled<I extends Inputs, O extends Outputs> {
   /** Uploads the inputs and runs the plan; results are overwritten by the next run. */
-  (inputs: I): Promise<O>;
+  (inputs: HostInputs<I>): Promise<O>;
   /** Number of dispatches of the plan for these inputs' shapes, once it has run. */
   readonly dispatches: number;
   /** Runs once with a time for every kernel, in milliseconds. */
-  profile(inputs: I): Promise<readonly { label: string; ms: number }[]>;
+  profile(inputs: HostInputs<I>): Promise<readonly { label: string; ms: number }[]>;
   /** Gives the plans' memory back. */
   dispose(): void;
 }
@@ -173,10 +175,10 @@ interface Trace<O> {
  * Traces a function once for each combination of input shapes and replays the plan afterwards: a
  * replay makes no buffer and no bind group, and waits for nothing. Tensors that the function
  * captures (parameters) are read where they are; in-place updates among its results (an optimizer's)
- * take effect after everything else of the run.
+ * take effect after everything else of the run. Calls run one after the other, in order.
  *
  * The results belong to the plan: the next run overwrites them. Reading one (`await loss.item()`)
- * before the next call gets this run's value, even if it arrives later.
+ * right after the call gets this run's value, even if it arrives later.
  *
  * @param f builds the results from input tensors; its JavaScript runs at tracing only
  */
@@ -185,66 +187,95 @@ export function compile<I extends Inputs, O extends Outputs>(
 ): Compiled<I, O> {
   const traces = new Map<string, Trace<O>>();
   let last: Trace<O> | undefined;
+  let queue: Promise<unknown> = Promise.resolve();
 
-  const traceFor = async (inputs: I): Promise<Trace<O>> => {
-    const session = currentSession();
-    let key = "";
-    for (const [name, x] of Object.entries(inputs)) {
-      const dtype = x.dtype ?? dtypeOf(x.data);
-      if (sizeOf(x.shape) !== x.data.length) {
-        throw new RangeError(
-          `compiled function: input "${name}" has ${x.data.length} values for shape ` +
-            formatShape(x.shape),
-        );
-      }
-      key += `${name}:${dtype}${formatShape(x.shape)};`;
-    }
+  const drop = ({ program, inputs }: Trace<O>): void => {
+    program.release();
+    for (const t of Object.values(inputs)) t.dispose();
+  };
+  /** The trace for these inputs, with their values uploaded. */
+  const prepare = async (inputs: HostInputs<I>): Promise<Trace<O>> => {
+    const given = Object.entries<HostTensor>(inputs);
+    const key = given.map(([name, x]) => signature(name, x)).join(";");
     let trace = traces.get(key);
     if (trace && !trace.program.isCurrent()) {
-      trace.program.release();
       traces.delete(key);
+      drop(trace);
       trace = undefined;
     }
-    if (!trace) {
-      const placeholders: Record<string, Tensor> = {};
-      for (const [name, x] of Object.entries(inputs)) {
-        const t = placeholder(x.shape, x.dtype ?? dtypeOf(x.data), name);
-        t.storage = allocate(session.gpu, bytesOf(t), name);
-        placeholders[name] = t;
-      }
-      const traced = f(placeholders as InputTensors<I>);
-      const roots = Object.values(traced).flat() as Tensor[];
-      const program = await Program.create(session.gpu, plan(roots));
-      const outputs = settle(traced, program);
-      trace = { program, inputs: placeholders, outputs };
-      traces.set(key, trace);
-    }
-    for (const [name, x] of Object.entries(inputs)) {
+    if (!trace) traces.set(key, trace = await makeTrace(f, given));
+    const { gpu } = currentSession();
+    for (const [name, x] of given) {
       const t = trace.inputs[name];
-      overwrite(session.gpu, t, toHost(x.data, t.dtype));
+      overwrite(gpu, t, toHost(x.data, t.dtype));
     }
     return last = trace;
   };
-
-  const run = async (inputs: I): Promise<O> => {
-    const trace = await traceFor(inputs);
-    trace.program.run();
-    return trace.outputs;
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work);
+    queue = result.catch(() => {});
+    return result;
   };
+
+  const run = (inputs: HostInputs<I>): Promise<O> =>
+    inTurn(async () => {
+      const trace = await prepare(inputs);
+      trace.program.run();
+      return trace.outputs;
+    });
   return Object.defineProperties(run, {
     dispatches: { get: () => last?.program.dispatches ?? 0 },
-    profile: { value: async (inputs: I) => await (await traceFor(inputs)).program.profile() },
+    profile: {
+      value: (inputs: HostInputs<I>) =>
+        inTurn(async () => await (await prepare(inputs)).program.profile()),
+    },
     dispose: {
       value: () => {
-        for (const { program, inputs } of traces.values()) {
-          program.release();
-          for (const t of Object.values(inputs)) t.dispose();
-        }
+        for (const trace of traces.values()) drop(trace);
         traces.clear();
         last = undefined;
       },
     },
   }) as Compiled<I, O>;
+}
+
+/** What a plan depends on: name, type and shape of an input. */
+function signature(name: string, x: HostTensor): string {
+  if (sizeOf(x.shape) !== x.data.length) {
+    throw new RangeError(
+      `compiled function: input "${name}" has ${x.data.length} values for shape ` +
+        formatShape(x.shape),
+    );
+  }
+  return `${name}:${x.dtype ?? dtypeOf(x.data)}${formatShape(x.shape)}`;
+}
+
+/** Runs a function on placeholders and plans its results. */
+async function makeTrace<O extends Outputs>(
+  f: (inputs: never) => O,
+  given: readonly (readonly [string, HostTensor])[],
+): Promise<Trace<O>> {
+  const { gpu } = currentSession();
+  const inputs: Record<string, Tensor> = {};
+  for (const [name, x] of given) {
+    const t = placeholder(x.shape, x.dtype ?? dtypeOf(x.data), name);
+    t.storage = allocate(gpu, bytesOf(t), name);
+    inputs[name] = t;
+  }
+  try {
+    const traced = f(inputs as never);
+    for (const [name, result] of Object.entries(traced)) {
+      if ([result].flat().some((t) => !(t instanceof Tensor))) {
+        throw new TypeError(`compiled function: result "${name}" is no tensor`);
+      }
+    }
+    const roots = Object.values(traced).flat() as Tensor[];
+    const program = await Program.create(gpu, plan(roots));
+    return { program, inputs, outputs: settle(traced, program) };
+  } catch (error) {
+    for (const t of Object.values(inputs)) t.dispose();
+    throw error;
+  }
 }
 
 /** The traced results as leaves that show the plan's memory. */
