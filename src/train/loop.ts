@@ -1,5 +1,5 @@
 /** The inner loop of every training: issue steps, read losses a little later, stop safely. */
-import type { Compiled, Inputs, Outputs, Tensor } from "../tensor/mod.ts";
+import type { Compiled, HostInputs, Inputs, Outputs, Tensor } from "../tensor/mod.ts";
 
 /** What is known of one finished step. */
 export interface StepRecord {
@@ -24,7 +24,7 @@ export interface LoopOptions<O extends Outputs> {
   /** The compiled step. */
   run: Compiled<Inputs, O>;
   /** Inputs of a step: a pure function of its number, so that a resumed run sees the same. */
-  inputs: (step: number) => Inputs;
+  inputs: (step: number) => HostInputs<Inputs>;
   /** Learning rate of a step, for the record. */
   learningRate: (step: number) => number;
   /** Called for every finished step, in order; awaited. */

@@ -26,6 +26,7 @@ import {
   equal,
   expand,
   gradients,
+  type HostInputs,
   type Inputs,
   iota,
   max,
@@ -203,7 +204,7 @@ async function optimize(
   options: PretrainOptions,
   optimizer: AdamW,
   run: Compiled<Inputs, Record<string, Tensor | readonly Tensor[]>>,
-  inputs: (step: number) => Inputs,
+  inputs: (step: number) => HostInputs<Inputs>,
 ): Promise<void> {
   const { steps, learningRate, onStep } = options;
   const schedule = cosineWithWarmup(Math.min(100, Math.ceil(steps / 10)), steps);

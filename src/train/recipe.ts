@@ -1,7 +1,7 @@
 /** Recipes: which stages a training has, and what each trains on. Plain data and pure functions. */
 import { captionBatch, type EmojiVqa, instructionBatch, Sampler } from "../data/mod.ts";
 import { imageTokens, type Lvlm } from "../models/mod.ts";
-import { type Inputs, Random, unknownName } from "../tensor/mod.ts";
+import { type HostInputs, type Inputs, Random, unknownName } from "../tensor/mod.ts";
 import type { AdamWOptions } from "./optimizer.ts";
 import { cosineWithWarmup, type Schedule } from "./schedule.ts";
 import { batchInputs } from "./step.ts";
@@ -33,7 +33,7 @@ export interface Stage {
   /** Coefficient of the load-balancing loss. */
   auxiliary: number;
   /** The batch of a step: a pure function of its number. */
-  inputs: (model: Lvlm, step: number) => Inputs;
+  inputs: (model: Lvlm, step: number) => HostInputs<Inputs>;
   /** Tokens of one batch, image slots and padding included: for speeds. */
   tokens: number;
 }
