@@ -1,6 +1,7 @@
 /** Configurations of vision-language models and the presets. */
 import { unknownName } from "../tensor/mod.ts";
-import { dense, type PoolTable } from "../moe/mod.ts";
+import { checkTable, dense, type PoolTable } from "../moe/mod.ts";
+import { checkNames, MODEL_OPTIONS } from "./names.ts";
 
 /** A vision transformer (Dosovitskiy et al. 2021). */
 export interface VisionConfig {
@@ -100,18 +101,16 @@ export interface LvlmOptions {
   language?: Partial<LanguageConfig>;
 }
 
-const OPTION_NAMES = ["ffn", "placement", "visionBoundary", "vision", "language"];
-
 /**
  * The configuration of a preset with changes.
  *
- * @throws {RangeError} on an unknown preset or option (the nearest name is offered), or sizes that do
- * not fit.
+ * @throws {RangeError} on an unknown preset or option (the nearest name is offered), sizes that do
+ * not fit, or a pool table that makes no sense.
  */
 export function lvlmConfig(preset: string, options: LvlmOptions = {}): LvlmConfig {
-  const sizes = PRESETS[preset];
+  const sizes = Object.hasOwn(PRESETS, preset) ? PRESETS[preset] : undefined;
   if (!sizes) throw unknownName("model preset", preset, Object.keys(PRESETS));
-  checkNames("model option", options, OPTION_NAMES);
+  checkNames("model option", options, MODEL_OPTIONS);
   checkNames("vision option", options.vision ?? {}, Object.keys(sizes.vision));
   checkNames("language option", options.language ?? {}, Object.keys(sizes.language));
   const config: LvlmConfig = {
@@ -123,13 +122,12 @@ export function lvlmConfig(preset: string, options: LvlmOptions = {}): LvlmConfi
     visionBoundary: options.visionBoundary ?? "exact",
   };
   checkSizes(config);
-  return config;
-}
-
-function checkNames(what: string, given: object, known: readonly string[]): void {
-  for (const name of Object.keys(given)) {
-    if (!known.includes(name)) throw unknownName(what, name, known);
+  checkTable(config.ffn);
+  const modalities = config.ffn.pools.map((p) => p.modality).join();
+  if (modalities !== "text,image") {
+    throw new RangeError(`ffn: the table's pools are "${modalities}", must be "text,image"`);
   }
+  return config;
 }
 
 function checkSizes({ vision, language, placement, visionBoundary }: LvlmConfig): void {

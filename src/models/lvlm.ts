@@ -16,6 +16,7 @@ import {
   type Mlp,
   type Norm,
   normal,
+  parameters,
 } from "../nn/mod.ts";
 import {
   applyFeedForward,
@@ -153,7 +154,7 @@ export function makeLanguage(random: Random, c: LanguageConfig): Language {
 
 /** A new model, dense so far, with random weights; {@linkcode upcycle} gives it its experts. */
 export function makeLvlm(random: Random, config: LvlmConfig): Lvlm {
-  return {
+  const model: Lvlm = {
     config,
     vision: makeVision(random.fork("vision"), config.vision),
     connector: makeMlp(
@@ -164,6 +165,8 @@ export function makeLvlm(random: Random, config: LvlmConfig): Lvlm {
     ),
     language: makeLanguage(random.fork("language"), config.language),
   };
+  parameters(model); // names them by path, for error messages
+  return model;
 }
 
 /** Vision tokens of pictures. @param pixels `[B, 3, H, W]` @returns `[B, patches, width]` */

@@ -2,6 +2,7 @@
 import { currentSession, Random } from "../tensor/mod.ts";
 import { lvlmConfig, type LvlmOptions } from "./config.ts";
 import { type Lvlm, makeLvlm } from "./lvlm.ts";
+import { checkNames, MODEL_OPTIONS } from "./names.ts";
 import { parseSafetensors, readSafetensors, type Safetensors } from "./safetensors.ts";
 import { loadWeights } from "./weights.ts";
 
@@ -49,6 +50,7 @@ async function openBackbones(preset: string): Promise<Safetensors> {
  * ```
  */
 export async function lvlm(preset: string, options: ModelOptions = {}): Promise<Lvlm> {
+  checkNames("model option", options, [...MODEL_OPTIONS, "seed", "pretrained"]);
   const { seed, pretrained, ...rest } = options;
   const config = lvlmConfig(preset, rest);
   const session = currentSession();

@@ -37,7 +37,7 @@ export function summarize(config: LvlmConfig): Summary {
   const one = 3 * l.width * l.hidden;
   const isMixture = experts > 1 && sparse.length > 0;
   const mixtures = isMixture ? sparse.length : 0;
-  const routers = routersOf(ffn).reduce((n, r) => n + r.experts.length * l.width, 0);
+  const routers = routersOf(ffn).map((r) => r.experts.length * l.width);
   const visionBlock = 4 * v.width ** 2 + 4 * v.width + 2 * v.width * v.hidden + v.hidden + v.width +
     4 * v.width;
   const rows: SummaryRow[] = [];
@@ -67,7 +67,10 @@ export function summarize(config: LvlmConfig): Summary {
       mixtures * experts * one,
       mixtures * ffn.topK * one,
     );
-    add("routers", `${mixtures} layers, ${routersOf(ffn).length} each`, mixtures * routers);
+    const all = routers.reduce((a, b) => a + b, 0);
+    // A token is scored by the router of its own modality only; count the larger one.
+    const own = Math.max(0, ...routers);
+    add("routers", `${mixtures} layers, ${routers.length} each`, mixtures * all, mixtures * own);
   }
   add("language head", `${l.width} × ${l.vocabulary}`, l.vocabulary * l.width);
   const sum = (key: "total" | "active") => rows.reduce((n, r) => n + r[key], 0);

@@ -1,5 +1,6 @@
 /** From a dense model to a mixture of experts: every expert starts as a copy of the dense network. */
 import { type FeedForward, makeRouters, type PoolTable } from "../moe/mod.ts";
+import { parameters } from "../nn/mod.ts";
 import { evaluate, expand, type Random } from "../tensor/mod.ts";
 import { moeLayers } from "./config.ts";
 import type { Lvlm } from "./lvlm.ts";
@@ -44,5 +45,6 @@ export async function upcycle(model: Lvlm, random: Random): Promise<Lvlm> {
     dense.gateUp.dispose();
     dense.down.dispose();
   }
+  parameters(model); // names the new ones by path, for error messages
   return model;
 }

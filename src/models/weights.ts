@@ -13,7 +13,8 @@ export function modelParameters(model: Lvlm): Map<string, Tensor> {
 /**
  * Sets parameters by path from the tensors `model.PATH` of a file.
  *
- * @throws {RangeError} if one is missing or has another shape; nothing is changed then.
+ * @throws {RangeError} if one is missing or has another shape. @throws {TypeError} if one holds no
+ * floats. Nothing is changed then.
  */
 export function loadWeights(
   file: Safetensors,
@@ -32,5 +33,6 @@ export function loadWeights(
       );
     }
   }
-  for (const [path, t] of wanted) setValues(t, file.float32(`model.${path}`));
+  const values = wanted.map(([path]) => file.float32(`model.${path}`));
+  wanted.forEach(([, t], i) => setValues(t, values[i]));
 }
