@@ -122,7 +122,11 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
     const axes = attributes.axes as number[];
     const back = new Array<number>(axes.length);
     axes.forEach((a, i) => back[a] = i);
-    return [permute(g, back)];
+    if (g.node.op !== "permute") return [permute(g, back)];
+    // Two in a row are one, and often none. Not so in permute() itself: there the inner one may be
+    // asked for its gradient.
+    const inner = g.node.attributes.axes as number[];
+    return [permute(g.node.inputs[0], back.map((a) => inner[a]))];
   },
   expand: ({ inputs: [x] }, g) => {
     const lead = g.rank - x.rank;

@@ -26,10 +26,6 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
     throw new RangeError(`permute: [${axes}] is not a permutation of the axes of ${x}`);
   }
   if (order.every((a, i) => a === i)) return x;
-  if (x.node.op === "permute") {
-    const inner = x.node.attributes.axes as number[];
-    return permute(x.node.inputs[0], order.map((a) => inner[a]));
-  }
   return makeTensor("permute", [x], { axes: order }, order.map((a) => x.shape[a]), x.dtype);
 }
 

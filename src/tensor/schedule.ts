@@ -127,6 +127,8 @@ const ROUNDS = 4;
 /** Orders a graph into steps. */
 export function schedule(roots: readonly Tensor[]): Schedule {
   const order = topological(roots);
+  const gone = order.find((t) => t.node.op === "disposed");
+  if (gone) throw new TypeError(`${gone} was disposed, but a result needs it`);
   const forced = new Set<Tensor>(roots);
   let stored = choose(order, forced);
   for (let round = 0; round < ROUNDS; round++) {
