@@ -129,6 +129,11 @@ export function currentSession(): Session {
   return current;
 }
 
+/** The seed of the session that was opened last, 0 if none is open. */
+export function sessionSeed(): number {
+  return current?.seed ?? 0;
+}
+
 /** Computes tensors together on the current session; they keep their values on the device. */
 export async function evaluate(...tensors: Tensor[]): Promise<void> {
   await currentSession().evaluate(...tensors);

@@ -1,7 +1,7 @@
 /** Recipes: which stages a training has, and what each trains on. Plain data and pure functions. */
 import { captionBatch, type EmojiVqa, instructionBatch, Sampler } from "../data/mod.ts";
 import { imageTokens, type Lvlm } from "../models/mod.ts";
-import { type HostInputs, type Inputs, Random, unknownName } from "../tensor/mod.ts";
+import { type HostInputs, type Inputs, Random, sessionSeed, unknownName } from "../tensor/mod.ts";
 import type { AdamWOptions } from "./optimizer.ts";
 import { cosineWithWarmup, type Schedule } from "./schedule.ts";
 import { batchInputs } from "./step.ts";
@@ -54,9 +54,9 @@ export interface Recipe {
 
 /** Settings of {@linkcode twoStage}. Defaults suit the tiny preset (chosen on the val split). */
 export interface TwoStageOptions {
-  /** Seed of batches and routers. Default 0. */
+  /** Seed of batches and routers. Default the session's. */
   seed?: number;
-  /** Steps, pictures a step, learning rate of the first stage. */
+  /** Steps of the first stage. */
   connectorSteps?: number;
   /** Pictures in a batch of the first stage. */
   connectorBatch?: number;
@@ -191,7 +191,7 @@ function check(options: TwoStageOptions): Required<TwoStageOptions> {
   for (const name of Object.keys(options)) {
     if (!(name in DEFAULTS)) throw unknownName("twoStage setting", name, Object.keys(DEFAULTS));
   }
-  const all = { ...DEFAULTS, ...options };
+  const all = { ...DEFAULTS, seed: sessionSeed(), ...options };
   for (const [name, value] of Object.entries(all)) {
     if (name === "betas") continue;
     const whole = !/Rate|Scale|Weight|auxiliary|warmup|clip/.test(name);
