@@ -111,17 +111,18 @@ function firstDifference(saved: string, now: string): string {
 /**
  * Sets the weights (and the optimizer's state) from a checkpoint.
  *
- * @throws {RangeError} if a parameter is missing or has another shape; nothing is changed then.
+ * @throws {RangeError} if a parameter or its state is missing or has another shape; no weight is
+ * changed then.
  */
 export function restoreCheckpoint(
   file: Safetensors,
   model: Lvlm,
   optimizer: AdamW | undefined,
 ): void {
-  loadWeights(file, model);
   optimizer?.restore((path) =>
-    file.has(`adamw.m.${path}`)
+    file.has(`adamw.m.${path}`) && file.has(`adamw.v.${path}`)
       ? { m: file.float32(`adamw.m.${path}`), v: file.float32(`adamw.v.${path}`) }
       : undefined
   );
+  loadWeights(file, model);
 }

@@ -71,10 +71,13 @@ function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
  * killed and is started again ends with the same bits as one that was not.
  *
  * @throws {Error} if the loss is no longer finite. @throws {RangeError} if the checkpoint belongs to
- * another run.
+ * another run. @throws {SyntaxError} if it is damaged.
  */
 export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {}): Promise<Run> {
   const { onStep, signal, checkpoint, saveEvery = 100 } = options;
+  if (!Number.isInteger(saveEvery) || saveEvery < 1) {
+    throw new RangeError(`fit: saveEvery = ${saveEvery} must be a whole number of at least 1`);
+  }
   const started = performance.now();
   const mark = fingerprint(model, recipe);
   const saved = checkpoint === undefined ? undefined : openCheckpoint(checkpoint, mark);
@@ -93,7 +96,9 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
         done += stage.steps;
         continue;
       }
+      using memory = new DisposableStack();
       const optimizer = new AdamW(groupsOf(model, stage), recipe.optimizer);
+      memory.defer(() => optimizer.dispose());
       if (resuming) {
         // A checkpoint at the very start of a stage has no optimizer state yet.
         restoreCheckpoint(resuming, model, position.step > 0 ? optimizer : undefined);
@@ -101,6 +106,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
         resuming = undefined;
       }
       const run = trainingStep(model, optimizer, { auxiliary: stage.auxiliary });
+      memory.defer(() => run.dispose());
       const rate = (step: number) => stage.learningRate * stage.schedule(step);
       const records = position.records[number] ??= [];
       const first = done;
@@ -137,8 +143,6 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
           await saveCheckpoint(checkpoint, model, optimizer, position);
         }
       }
-      run.dispose();
-      optimizer.dispose();
       if (position.step < stage.steps) break;
       done += stage.steps;
       position.stage = number + 1;

@@ -28,7 +28,7 @@ export interface LoopOptions<O extends Outputs> {
   /** Learning rate of a step, for the record. */
   learningRate: (step: number) => number;
   /** Called for every finished step, in order; awaited. */
-  onStep?: (record: StepRecord, outputs: O) => void | Promise<void>;
+  onStep?: (record: StepRecord) => void | Promise<void>;
   /** Ends the loop after the step at hand. */
   signal?: AbortSignal;
 }
@@ -44,28 +44,29 @@ const IN_FLIGHT = 2;
  */
 export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Promise<number> {
   const { from = 0, steps, run, inputs, learningRate, onStep, signal } = options;
-  const waiting: { record: Promise<StepRecord>; outputs: O }[] = [];
+  const waiting: Promise<StepRecord>[] = [];
   const finish = async () => {
-    const { record, outputs } = waiting.shift()!;
-    const done = await record;
+    const done = await waiting.shift()!;
     if (!Number.isFinite(done.loss) || !Number.isFinite(done.gradientNorm)) {
       throw new Error(
         `training diverged: loss ${done.loss}, gradient norm ${done.gradientNorm} at step ` +
           `${done.step}; lower the learning rate or clip gradients`,
       );
     }
-    await onStep?.(done, outputs);
+    await onStep?.(done);
   };
   let step = from;
   try {
     for (; step < steps && !signal?.aborted; step++) {
       const outputs = await run(inputs(step));
-      waiting.push({ record: readRecord(step, learningRate(step), outputs), outputs });
+      const record = readRecord(step, learningRate(step), outputs);
+      record.catch(() => {}); // it is reported when its turn comes, maybe after a slow onStep
+      waiting.push(record);
       if (waiting.length >= IN_FLIGHT) await finish();
     }
     while (waiting.length > 0) await finish();
   } catch (error) {
-    await Promise.allSettled(waiting.map((w) => w.record));
+    await Promise.allSettled(waiting);
     throw error;
   }
   return step;

@@ -209,6 +209,9 @@ async function optimize(
   const { steps, learningRate, onStep } = options;
   const schedule = cosineWithWarmup(Math.min(100, Math.ceil(steps / 10)), steps);
   const rate = (step: number) => learningRate * schedule(step);
+  using memory = new DisposableStack();
+  memory.defer(() => optimizer.dispose());
+  memory.defer(() => run.dispose());
   await runSteps({
     steps,
     run,
@@ -219,6 +222,4 @@ async function optimize(
     }),
     onStep: (record) => onStep?.(record),
   });
-  run.dispose();
-  optimizer.dispose();
 }
