@@ -4,7 +4,10 @@
  */
 import { assertEquals, fail } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
-import { test } from "./harness.ts";
+import { hostArray } from "../../src/tensor/dtype.ts";
+import { plan } from "../../src/tensor/plan.ts";
+import { Program } from "../../src/tensor/webgpu/execute.ts";
+import { session, test } from "./harness.ts";
 import * as ref from "./reference.ts";
 import { type Arr, at, build, reduce, zip } from "./reference.ts";
 
@@ -239,6 +242,34 @@ function distance(got: ArrayLike<number>, want: readonly number[]): number {
   return Math.max(0, ...want.map((w, i) => Math.abs(got[i] - w) / scale));
 }
 
+/** Results as tensors with values, and what gives their memory back. */
+type Way = (roots: t.Tensor[]) => Promise<{ results: t.Tensor[]; release: () => void }>;
+
+/** The ways to compute: at once, as a compiled function, with the kernels meant for a real GPU. */
+const WAYS: readonly Way[] = [
+  async (roots) => {
+    await t.evaluate(...roots);
+    return { results: roots, release: () => {} };
+  },
+  async (roots) => {
+    const f = t.compile(() => ({ roots }));
+    return { results: [...(await f({})).roots], release: () => f.dispose() };
+  },
+  async (roots) => {
+    const { gpu } = session();
+    const program = await Program.create(gpu, plan(roots), {
+      software: false,
+      subgroup: undefined,
+    });
+    program.run();
+    const results = await Promise.all(roots.map(async ({ shape, dtype, size }, i) => {
+      const { buffer, offset } = program.results[i].range;
+      return t.tensor(hostArray(dtype, await gpu.read(buffer, offset, 4 * size)), { shape });
+    }));
+    return { results, release: () => program.release() };
+  },
+];
+
 async function check(seed: number): Promise<string | undefined> {
   const random = new t.Random(seed, "graph");
   const graph = drawGraph(random);
@@ -250,14 +281,7 @@ async function check(seed: number): Promise<string | undefined> {
   // Some intermediate results are asked for as well, which changes what is fused.
   const asked = graph.ops.map((_, j) => leaves.length + j).filter(() => random.bool(0.15));
   const roots = [loss, ...grads, ...asked.map((j) => all[j])];
-  let results = roots;
-  let release = () => {};
-  if (random.bool()) await t.evaluate(...roots);
-  else {
-    const f = t.compile(() => ({ roots }));
-    results = [...(await f({})).roots];
-    release = () => f.dispose();
-  }
+  const { results, release } = await random.pick(WAYS)(roots);
   const problems: string[] = [];
   const expect = (what: string, error: number, limit: number) => {
     if (!(error <= limit)) problems.push(`${what} is off by ${error.toExponential(1)}`);

@@ -1,7 +1,7 @@
 import { assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { plan } from "../../src/tensor/plan.ts";
-import { MOST_READS, schedule, stepReads } from "../../src/tensor/schedule.ts";
+import { schedule, stepReads } from "../../src/tensor/schedule.ts";
 import { assertNear, session, test } from "./harness.ts";
 
 /** Number of kernels that some results take. */
@@ -84,7 +84,8 @@ test("no kernel reads more tensors than a device has to allow", () => {
   ) {
     const { steps, isStored } = schedule([root]);
     for (const step of steps) {
-      assertLessOrEqual(stepReads(step, isStored).length + step.writes.length, MOST_READS + 1);
+      // What WebGPU promises: maxStorageBuffersPerShaderStage is at least 8.
+      assertLessOrEqual(stepReads(step, isStored).length + step.writes.length, 8);
     }
   }
 });

@@ -78,7 +78,7 @@ function worst(got: Numbers, want: Numbers, atol: number, rtol: number) {
     const g = Number(got[i]), w = Number(want[i]);
     const tolerance = atol + rtol * Math.abs(w);
     const error = Object.is(g, w) || g === w ? 0 : Math.abs(g - w);
-    const ratio = error === 0 ? 0 : Number.isNaN(error) ? Infinity : error / tolerance;
+    const ratio = error === 0 ? 0 : Number.isFinite(error) ? error / tolerance : Infinity;
     if (ratio > found.ratio) found = { ratio, at: i, error, tolerance };
   }
   return found;

@@ -102,9 +102,16 @@ export class Program {
     this.results = results;
   }
 
-  /** Lowers a plan, compiles its kernels and binds its memory. */
-  static async create(gpu: Gpu, plan: Plan): Promise<Program> {
-    const target = targetOf(gpu);
+  /**
+   * Lowers a plan, compiles its kernels and binds its memory.
+   *
+   * @param target kernels for another kind of device run as well, only slower
+   */
+  static async create(
+    gpu: Gpu,
+    plan: Plan,
+    target: Target = targetOf(gpu),
+  ): Promise<Program> {
     const lowered = plan.steps.filter(hasWork).map((s) => lower(s, plan.isStored, target));
     await gpu.prepare(lowered.map((l) => l.kernel));
 
