@@ -62,8 +62,8 @@ export async function saveCheckpoint(
  * Opens a checkpoint and reads where it stands.
  *
  * @returns undefined if there is no file
- * @throws {SyntaxError} if the file is damaged or no checkpoint of ours. @throws {RangeError} if it
- * belongs to another recipe or model.
+ * @throws {RangeError} if it belongs to another recipe or model, or is cut. @throws {SyntaxError} if
+ * it is no checkpoint of this library.
  */
 export function openCheckpoint(
   path: string,

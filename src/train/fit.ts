@@ -71,7 +71,7 @@ function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
  * killed and is started again ends with the same bits as one that was not.
  *
  * @throws {Error} if the loss is no longer finite. @throws {RangeError} if the checkpoint belongs to
- * another run. @throws {SyntaxError} if it is damaged.
+ * another run or is cut. @throws {SyntaxError} if the file is no checkpoint.
  */
 export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {}): Promise<Run> {
   const { onStep, signal, checkpoint, saveEvery = 100 } = options;

@@ -189,7 +189,9 @@ export function twoStage(data: EmojiVqa, options: TwoStageOptions = {}): Recipe 
 
 function check(options: TwoStageOptions): Required<TwoStageOptions> {
   for (const name of Object.keys(options)) {
-    if (!(name in DEFAULTS)) throw unknownName("twoStage setting", name, Object.keys(DEFAULTS));
+    if (!Object.hasOwn(DEFAULTS, name)) {
+      throw unknownName("twoStage setting", name, Object.keys(DEFAULTS));
+    }
   }
   const all = { ...DEFAULTS, seed: sessionSeed(), ...options };
   for (const [name, value] of Object.entries(all)) {
