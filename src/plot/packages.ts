@@ -44,7 +44,12 @@ let resvgModule: Promise<typeof import("@resvg/resvg-wasm")> | undefined;
 
 async function loadResvg(): Promise<typeof import("@resvg/resvg-wasm")> {
   const module = await import("@resvg/resvg-wasm");
-  await module.initWasm(await Deno.readFile(packageFile("@resvg/resvg-wasm/index_bg.wasm")));
+  try {
+    await module.initWasm(await Deno.readFile(packageFile("@resvg/resvg-wasm/index_bg.wasm")));
+  } catch (error) {
+    // The data set draws with the same module, which can be started once only.
+    if (!(error instanceof Error && error.message.startsWith("Already initialized"))) throw error;
+  }
   return module;
 }
 
