@@ -173,7 +173,7 @@ export interface TensorOptions {
 }
 
 /**
- * A tensor from numbers: a nested list, or a flat (typed) array with a shape.
+ * A tensor from numbers: a nested list, or a flat (typed) array with a shape. The numbers are copied.
  *
  * @example
  * ```ts
@@ -204,7 +204,8 @@ export function tensor(values: Nested | HostData, options: TensorOptions = {}): 
   }
   const dtype = options.dtype ?? dtypeOf(flat);
   const t = makeTensor("leaf", [], {}, shape, dtype);
-  t.host = toHost(flat, dtype);
+  const host = toHost(flat, dtype);
+  t.host = host === flat ? host.slice() : host; // what the caller does to the array stays theirs
   t.name = options.name;
   return t;
 }

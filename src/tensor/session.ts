@@ -53,7 +53,7 @@ export class Session {
 
   /** Reads values back, computing them first when needed. */
   async read(t: Tensor): Promise<HostData> {
-    if (t.host) return t.host;
+    if (t.host) return t.host.slice();
     if (t.size === 0) return hostArray(t.dtype, 0);
     if (t.node.op !== "leaf") await this.evaluate(t);
     const { range } = upload(this.gpu, t);
@@ -341,5 +341,5 @@ export function setValues(t: Tensor, values: ArrayLike<number>): void {
   }
   const host = toHost(values, t.dtype);
   if (t.storage) overwrite(currentSession().gpu, t, host);
-  else t.host = host;
+  else t.host = host.slice();
 }

@@ -10,7 +10,7 @@ import {
   truth,
   whole,
 } from "./harness.ts";
-import { type Arr, erf, map, zip } from "./reference.ts";
+import { type Arr, at, build, erf, map, zip } from "./reference.ts";
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
@@ -246,6 +246,81 @@ test("equal operands of maximum and minimum share the gradient", async () => {
     const [da, db] = t.gradients(f(a, b), [a, b], t.ones([3]));
     assertEquals([[...await da.data()], [...await db.data()]], [[...ga], [...gb]]);
   }
+});
+
+test("tensors so large that a kernel treats several elements at once are right, too", async () => {
+  const cell = (x: Arr, c: number[]) => at(x, c);
+  const x = normal(40, 60), exact = { gradient: false };
+  await checkOperation(
+    "broadcast",
+    [x, normal(60), normal(40, 1)],
+    (a, b, c) => t.add(t.mul(a, b), c),
+    (a, b, c) => zip((u, v, w) => u * v + w, a, b, c),
+    exact,
+  );
+  await checkOperation(
+    "comparison",
+    [x],
+    (a) => t.less(a, 0),
+    (a) => map(a, (v) => Number(v < 0)),
+    exact,
+  );
+  await checkOperation(
+    "transposed",
+    [x],
+    (a) => t.exp(t.transpose(a)),
+    (a) => build([60, 40], ([i, j]) => Math.exp(cell(a, [j, i]))),
+    exact,
+  );
+  await checkOperation(
+    "flipped and shifted",
+    [x],
+    (a) => t.add(t.flip(a, [1]), t.roll(a, 3)),
+    (a) => build([40, 60], ([i, j]) => cell(a, [i, 59 - j]) + cell(a, [i, (j + 57) % 60])),
+    exact,
+  );
+  await checkOperation(
+    "cut and padded",
+    [x],
+    (a) => t.pad(t.slice(a, undefined, { start: 1, step: 3 }), [0, 33], [11, 11], -1),
+    (a) =>
+      build(
+        [51, 64],
+        ([i, j]) => i < 40 && j >= 33 && j < 53 ? cell(a, [i, 1 + 3 * (j - 33)]) : -1,
+      ),
+    exact,
+  );
+  await checkOperation(
+    "joined",
+    [x, normal(40, 8)],
+    (a, b) => t.sin(t.cat([b, a], 1)),
+    (a, b) => build([40, 68], ([i, j]) => Math.sin(j < 8 ? cell(b, [i, j]) : cell(a, [i, j - 8]))),
+    exact,
+  );
+  const index = whole([56], Array.from({ length: 56 }, (_, i) => (i * 7) % 40));
+  await checkOperation(
+    "taken",
+    [x, index],
+    (a, i) => t.neg(t.take(a, i)),
+    (a, i) => build([56, 60], ([r, c]) => -cell(a, [i.data[r], c])),
+    exact,
+  );
+  await checkOperation(
+    "reshaped",
+    [x],
+    (a) => t.add(t.reshape(a, [2, 30, 40]), t.reshape(a, [2, 30, 40])),
+    (a) => ({ shape: [2, 30, 40], data: a.data.map((v) => 2 * v) }),
+    exact,
+  );
+  assertEquals([...await t.iota([3, 1024], 1).data()].slice(1020, 1027), [
+    1020,
+    1021,
+    1022,
+    1023,
+    0,
+    1,
+    2,
+  ]);
 });
 
 test("full, zeros, ones and iota fill shapes", async () => {

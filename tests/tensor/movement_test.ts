@@ -283,3 +283,11 @@ test("tensor() reads nested lists and typed arrays", async () => {
   assertEquals([empty.shape, (await empty.data()).length], [[2, 0], 0]);
   assertEquals(await t.tensor(2.5).item(), 2.5);
 });
+
+test("a tensor keeps its values when the arrays around it change", async () => {
+  const array = Float32Array.from([1, 2]), x = t.tensor(array);
+  array[0] = 9;
+  const read = await x.data();
+  read[1] = 9;
+  assertEquals([...await t.add(x, 0).data(), ...await x.data()], [1, 2, 1, 2]);
+});
