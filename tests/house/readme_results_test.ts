@@ -1,0 +1,30 @@
+import { assert, assertEquals } from "@std/assert";
+import { type QuickstartRecord, resultsTable } from "../../src/cli/quickstart_results.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const record: QuickstartRecord = JSON.parse(
+  Deno.readTextFileSync(new URL("fixtures/results/quickstart_llvmpipe.json", ROOT)),
+);
+
+/** Cells of a Markdown table, without the padding that the formatter adds. */
+function cells(markdown: string): string[][] {
+  return markdown.trim().split("\n").map((line) =>
+    line.split("|").slice(1, -1).map((c) => c.trim().replace(/^-+$/, "-"))
+  );
+}
+
+Deno.test("README shows the results of the recorded runs, and no others", () => {
+  const readme = Deno.readTextFileSync(new URL("README.md", ROOT));
+  const table = readme.match(/^\| family +\| val[^]*?(?=\n\n)/m)?.[0];
+  assert(table, "the README has no results table");
+  assertEquals(cells(table), cells(resultsTable(record)));
+});
+
+Deno.test("the recorded runs have at least three seeds and beat blind guessing in every family", () => {
+  assert(new Set(record.runs.map((r) => r.seed)).size >= 3);
+  for (const { seed, rows } of record.runs) {
+    for (const { split, family, low, floor } of rows.filter((r) => r.split === "val")) {
+      assert(low > floor, `seed ${seed}: ${family} on ${split} is not above its blind floor`);
+    }
+  }
+});
