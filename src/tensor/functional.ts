@@ -151,11 +151,11 @@ export function attention(
 }
 
 /**
- * Cosines and sines of rotary position embedding (Su et al. 2021), in the layout of LLaMA: the
- * frequencies are repeated for the second half of the head.
+ * Angles of rotary position embedding (Su et al. 2021), in the layout of LLaMA: position times
+ * frequency, the frequencies repeated for the second half of the head.
  *
- * @param positions `[...]` i32 or f32 @param dimension head size @param base θ
- * @returns two tensors `[..., dimension]`
+ * @param frequencies `[D / 2]` in radians a position @param positions `[...]` i32 or f32
+ * @returns angles `[..., D]`; their cosines and sines go into {@linkcode applyRotary}
  */
 export function rotaryTables(
   frequencies: Tensor,

@@ -61,6 +61,7 @@ import {
   where,
 } from "../../tensor/mod.ts";
 import { abs, applyRotary, cast, rotaryTables, tensor } from "../../tensor/mod.ts";
+import { Skip } from "./case.ts";
 import { GATHER_SCATTER, REDUCTIONS, SELECTION, SHAPES } from "./operations_on_axes.ts";
 import type { Inputs, Results, Table } from "./operation.ts";
 
@@ -250,6 +251,7 @@ const INTERPOLATE: Table = [
     return avgPool2d(c.in("x"), [kh, kw]);
   }],
   [/^(bilinear|bicubic|nearest|area)_/, (c) => {
+    if (c.params.align_corners === true) throw new Skip("no align_corners here");
     const [height, width] = c.numbers("size", 2);
     return interpolate(c.in("x"), [height, width], c.name.split("_")[0] as ResampleMode);
   }],

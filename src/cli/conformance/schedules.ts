@@ -24,12 +24,12 @@ function number(params: Readonly<Record<string, unknown>>, name: string): number
 
 /** The schedule that a name and its parameters mean, as factors on the base rate. */
 function scheduleOf(name: string, params: Record<string, unknown>, base: number): Schedule {
-  const warmup = () => number(params, "num_warmup_steps");
+  const warmup = () => "num_warmup_steps" in params ? number(params, "num_warmup_steps") : 0;
   const total = () => number(params, "num_training_steps");
   if (/CosineAnnealing/.test(name)) {
     return cosineWithWarmup(0, number(params, "T_max"), 0.5, number(params, "eta_min") / base);
   }
-  if (name.startsWith("cosine")) {
+  if (name.startsWith("cosine") && !/restart/.test(name)) {
     const cycles = (params.num_cycles ?? 0.5) as number;
     return cosineWithWarmup(warmup(), total(), cycles, (params.min_lr_rate ?? 0) as number);
   }
