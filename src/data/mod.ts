@@ -10,6 +10,7 @@ export {
   type BatchOptions,
   type BatchSample,
   captionBatch,
+  imagePixels,
   instructionBatch,
   type InstructionOptions,
   NO_LABEL,

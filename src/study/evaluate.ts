@@ -2,7 +2,8 @@
 import {
   type Batch,
   type EmojiVqa,
-  instructionBatch,
+  imagePixels,
+  packRows,
   questionBatches,
   type Sample,
 } from "../data/mod.ts";
@@ -191,6 +192,7 @@ export interface Answer {
  *
  * @param asks which question of which sample
  * @param maxTokens longest answer. Default 8.
+ * @throws {RangeError} if a sample has no such question.
  */
 export async function answerQuestions(
   model: Lvlm,
@@ -199,47 +201,45 @@ export async function answerQuestions(
   maxTokens = 8,
 ): Promise<Answer[]> {
   if (asks.length === 0) return [];
-  const predict = predictor(model);
   const { tokenizer } = data;
+  const layout = rowOptions(model, data);
+  const asked = asks.map(({ sample, question }) => {
+    const found = sample.questions[question];
+    if (found) return found;
+    throw new RangeError(
+      `${sample.id} has ${sample.questions.length} questions, there is no number ${question}`,
+    );
+  });
+  const prompts = asked.map(({ question }) => tokenizer.encode(question));
+  const pixels = imagePixels(asks.map(({ sample }) => sample));
   const said: number[][] = asks.map(() => []);
   const open = asks.map(() => true);
-  const rows = EVALUATION_ROWS * Math.ceil(asks.length / EVALUATION_ROWS);
+  const size = EVALUATION_ROWS * Math.ceil(asks.length / EVALUATION_ROWS);
+  const room = layout.length - layout.imageTokens - Math.max(...prompts.map((p) => p.length));
+  const predict = predictor(model);
   try {
-    for (let i = 0; i < maxTokens && open.includes(true); i++) {
-      // A row reads the prompt and what was said so far; the answer slot is filled by one token
-      // whose label is not looked at.
-      const batch = instructionBatch(
-        asks.map(({ sample, question }, row) => ({
-          ...sample,
-          questions: [{
-            ...sample.questions[question],
-            answer: tokenizer.decode([...said[row], tokenizer.unk]),
-          }],
-        })),
-        { ...rowOptions(model, data), questionsPerImage: 1 },
-      );
-      const full = fillBatch(batch, rows);
-      const best = await (await predict(batchInputs(full, data.imageSize))).best.data();
-      asks.forEach(({ sample, question }, row) => {
+    for (let i = 0; i < Math.min(maxTokens, room) && open.includes(true); i++) {
+      // A row reads the prompt and what was said so far; one token more, whatever it is, makes room
+      // for the next.
+      const rows = prompts.map((prompt, row) => ({
+        id: asks[row].sample.id,
+        segments: [{ prompt, answer: [...said[row], tokenizer.unk] }],
+      }));
+      const batch = fillBatch({ ...packRows(rows, layout), pixels }, size);
+      const best = await (await predict(batchInputs(batch, data.imageSize))).best.data();
+      prompts.forEach((prompt, row) => {
         if (!open[row]) return;
-        const prompt = tokenizer.encode(sample.questions[question].question).length;
-        const at = row * batch.length + imageTokens(model.config.vision) + prompt - 1 + i;
-        if (best[at] === tokenizer.eos) open[row] = false;
-        else said[row].push(best[at]);
+        const next = best[row * batch.length + layout.imageTokens + prompt.length - 1 + i];
+        if (next === tokenizer.eos) open[row] = false;
+        else said[row].push(next);
       });
     }
   } finally {
     predict.dispose();
   }
-  return asks.map(({ sample, question }, row) => {
-    const { question: text, answer, family } = sample.questions[question];
-    return {
-      sample,
-      question: text,
-      family,
-      expected: answer,
-      answer: tokenizer.decode(said[row]),
-    };
+  return asks.map(({ sample }, row) => {
+    const { question, answer: expected, family } = asked[row];
+    return { sample, question, family, expected, answer: tokenizer.decode(said[row]) };
   });
 }
 
