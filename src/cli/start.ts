@@ -2,67 +2,45 @@
  * `deno task start`: from nothing to a trained MoIIE and a report. Sets up what is missing, trains the
  * quickstart, prints accuracies beside their blind floors, and writes runs/ID/report.html.
  */
-import { parseArgs } from "node:util";
 import { emojiVqa } from "../data/mod.ts";
 import { lvlm, summarize } from "../models/mod.ts";
-import { dense, modalityMoe, moiie, type PoolTable, vanillaMoe } from "../moe/mod.ts";
 import { accuracyTable, curvesOf, duration, Progress, train } from "../notebook/mod.ts";
 import { accuracyRows, evaluate, recordRouting, writeReport } from "../study/mod.ts";
-import { lab, unknownName } from "../tensor/mod.ts";
+import { lab } from "../tensor/mod.ts";
 import { twoStage } from "../train/mod.ts";
 import { gallery, quickstartReport } from "./quickstart_report.ts";
 import { ensureGpu } from "./setup.ts";
+import { HELP, type StartOptions, startOptions } from "./start_options.ts";
 
-const VARIANTS: Readonly<Record<string, () => PoolTable>> = {
-  moiie: () => moiie(),
-  vanilla: () => vanillaMoe(),
-  modality: () => modalityMoe(),
-  dense: () => dense(),
-};
-
-const HELP = `deno task start [--seed N] [--variant ${Object.keys(VARIANTS).join("|")}]
-                [--steps STAGE1,STAGE2] [--resume ID] [--out FOLDER]
-
-Trains a small vision-language model on pictures of emojis, flags, words and digits, and writes
-FOLDER/ID/report.html (FOLDER: runs). --resume goes on with a run that was stopped or killed.`;
-
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    seed: { type: "string", default: "7" },
-    variant: { type: "string", default: "moiie" },
-    steps: { type: "string" },
-    resume: { type: "string" },
-    out: { type: "string", default: "runs" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-
-if (values.help) {
+/** The options, or an end with an explanation. */
+function readOptions(): StartOptions {
+  try {
+    const options = startOptions(Deno.args);
+    if (options) return options;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    Deno.exit(2);
+  }
   console.log(HELP);
   Deno.exit(0);
 }
 
-/** Steps of the two stages, from `--steps 250,430`. */
-function stepsOption(
-  text: string | undefined,
-): { connectorSteps?: number; instructionSteps?: number } {
-  if (text === undefined) return {};
-  const [connectorSteps, instructionSteps, ...rest] = text.split(",").map(Number);
-  if (rest.length > 0 || ![connectorSteps, instructionSteps].every(Number.isSafeInteger)) {
-    throw new RangeError(`--steps ${text}: want two whole numbers, such as 250,430`);
-  }
-  return { connectorSteps, instructionSteps };
-}
-
 const began = performance.now();
 const log = (line: string) => console.log(line);
-const seed = Number(values.seed);
-const makeTable = VARIANTS[values.variant!];
-if (!makeTable) throw unknownName("variant", values.variant, Object.keys(VARIANTS));
-const id = values.resume ??
-  `${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-${values.variant}-${seed}`;
-const folder = `${values.out}/${id}`;
+const options = readOptions();
+const { seed, variant, ffn, steps, resume, out } = options;
+const id = resume ??
+  `${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-${variant}-${seed}`;
+const folder = `${out}/${id}`;
+const checkpoint = `${folder}/checkpoint.safetensors`;
+if (resume !== undefined && !await exists(checkpoint)) {
+  console.error(`--resume ${resume}: there is no ${checkpoint}; leave --resume out to begin anew`);
+  Deno.exit(2);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
 
 await ensureGpu(log);
 using session = await lab({ seed });
@@ -75,18 +53,15 @@ const data = await emojiVqa({
 });
 log(`data: emoji-VQA tiny, ${data.sizes.train} training pictures`);
 
-const model = await lvlm("tiny", { ffn: makeTable() });
+const model = await lvlm("tiny", { ffn });
 const numbers = summarize(model.config);
 log(`model: ${numbers.title}, ${numbers.total} parameters, ${numbers.active} used by a token`);
 
-const checkpoint = `${folder}/checkpoint.safetensors`;
-const run = await train(model, twoStage(data, { seed, ...stepsOption(values.steps) }), {
+const run = await train(model, twoStage(data, { seed, ...steps }), {
   checkpoint,
 });
 if (!run.complete) {
-  log(
-    `stopped; go on with: deno task start --seed ${seed} --variant ${values.variant} --resume ${id}`,
-  );
+  log(`stopped; go on with: ${resumeCommand(options, id)}`);
   Deno.exit(130);
 }
 
@@ -123,7 +98,7 @@ await Deno.writeTextFile(
     {
       id,
       seed,
-      variant: values.variant,
+      variant,
       device: session.gpu.adapter.name,
       settings: run.recipe.settings,
       seconds: run.seconds,
