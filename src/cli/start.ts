@@ -10,7 +10,7 @@ import { lab } from "../tensor/mod.ts";
 import { twoStage } from "../train/mod.ts";
 import { gallery, quickstartReport } from "./quickstart_report.ts";
 import { ensureGpu } from "./setup.ts";
-import { HELP, type StartOptions, startOptions } from "./start_options.ts";
+import { HELP, resumeCommand, type StartOptions, startOptions } from "./start_options.ts";
 
 /** The options, or an end with an explanation. */
 function readOptions(): StartOptions {
