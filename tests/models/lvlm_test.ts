@@ -11,6 +11,7 @@ import {
   applyVision,
   embed,
   embedWordScenes,
+  imageTokens,
   type Lvlm,
   makeLvlm,
   modelParameters,
@@ -22,6 +23,7 @@ import {
   IMAGE,
   modalityMoe,
   moiie,
+  TEXT,
   tokenCounts,
   vanillaMoe,
 } from "../../src/moe/mod.ts";
@@ -190,6 +192,15 @@ Deno.test("tokenTypes() types one token fewer of each image when the boundary is
   );
   assertEquals(exact, [1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 1, 1]);
   assertEquals(shifted, [1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0]);
+});
+
+Deno.test("tokenTypes() gives 729 image tokens of a SigLIP picture, 728 when the boundary is shifted", async () => {
+  const slots = imageTokens({ ...thimble().vision, imageSize: 27 * 14, patch: 14 });
+  const modality = tensor(Int32Array.from({ length: 740 }, (_, t) => t < slots ? IMAGE : TEXT), {
+    shape: [1, 740],
+  });
+  const types = await read(tokenTypes(modality, "exact"), tokenTypes(modality, "shifted"));
+  assertEquals(types.map((row) => row.filter((type) => type === IMAGE).length), [729, 728]);
 });
 
 Deno.test("each image has one image token fewer in the routers' counts when the boundary is shifted", async () => {
