@@ -99,6 +99,13 @@ export async function conformance(
       `(column "allowance": tensors that needed it), since GPUs compute these with an error of ` +
       `their own.`,
   );
+  if (cases.some(({ group }) => /(^|\/)(models|moiie_official)\//.test(group))) {
+    print(
+      `Of language models: logits where there is no padding, losses, generated tokens, gradients, ` +
+        `weights after AdamW; not hidden states, attention probabilities and router logits, which ` +
+        `the library's model does not give away.`,
+    );
+  }
   const outcomes: Outcome[] = [];
   for (const it of cases) {
     const outcome = await runCase(it);

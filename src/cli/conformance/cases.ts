@@ -6,6 +6,7 @@
 import { type Case, Skip } from "./case.ts";
 import { containerCases } from "./containers.ts";
 import type { FileEntry, Folder } from "./folder.ts";
+import { languageCases } from "./language_cases.ts";
 import { mixtureCases } from "./mixture.ts";
 import { operationCases } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
@@ -37,6 +38,7 @@ function casesOf(folder: Folder, file: FileEntry): Case[] {
     return optimizerCases(folder, file, name) ?? operationCases(folder, file, OPERATIONS[name]);
   }
   if (top === "moiie") return mixtureCases(folder, file);
+  if (top === "moiie_official" || top === "models") return languageCases(folder, file);
   return [unbuilt(group, name, "not built yet")];
 }
 
