@@ -182,11 +182,19 @@ function batchOf(folder: Folder, group: string): Safetensors {
   return folder.open(io);
 }
 
+/** A weight by name, or an error. */
+function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const t = weights.get(name);
+  if (!t) throw new RangeError(`the model has no weight "${name}"`);
+  return t;
+}
+
 async function runGradients(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
   const { model, weights } = load(folder, group), data = folder.open(file);
   const total = losses(model, given(batchOf(folder, group))).get("total_loss")!;
-  const names = Object.keys(file.tensors).filter((name) => weights.has(name));
-  const f = compile(() => ({ grads: gradients(total, names.map((name) => weights.get(name)!)) }));
+  const names = Object.keys(file.tensors);
+  const wrt = names.map((name) => weightOf(weights, name));
+  const f = compile(() => ({ grads: gradients(total, wrt) }));
   const { grads } = await f({});
   const comparisons: Comparison[] = [];
   for (const [i, name] of names.entries()) {
@@ -234,8 +242,7 @@ async function runAdamW(folder: Folder, file: FileEntry, group: string): Promise
   for (let t = 1; t <= Math.max(0, ...steps.keys()); t++) {
     await step({ hyper: { data: optimizer.hyper(lr, t), shape: optimizer.hyperShape } });
     for (const name of steps.get(t) ?? []) {
-      const w = loaded.weights.get(name.replace(/^step\d+\./, ""));
-      if (!w) continue;
+      const w = weightOf(loaded.weights, name.replace(/^step\d+\./, ""));
       const got = { shape: w.shape, values: await w.data(), approximate: true };
       comparisons.push(compare(got, expected(file, data, name)));
     }
