@@ -65,7 +65,7 @@ Deno.test("evaluate() finds nothing right when a model never ends its answers", 
 });
 
 Deno.test("evaluate() counts every question once when a model is not trained, whatever the batches", async () => {
-  const model = await randomModel();
+  const model = await randomModel(DATA);
   const [val] = await evaluate(model, DATA, { splits: ["val"] });
   const asked = [...DATA.questions("val")].length;
   assertEquals(Object.values(val.families).reduce((s, f) => s + f.n, 0), asked);
@@ -97,11 +97,9 @@ Deno.test("evaluate() throws RangeError when the split is unknown", async () => 
 });
 
 /** All questions of a split, for {@linkcode answerQuestions}. */
-const asksOf = (split: TestSplit) =>
-  [...DATA.questions(split)].map(({ sample, question }) => ({
-    sample: DATA.sample(split, sample),
-    question,
-  }));
+const asksOf = (split: TestSplit, limit = Infinity) =>
+  [...DATA.questions(split)].filter(({ sample }) => sample < limit)
+    .map(({ sample, question }) => ({ sample: DATA.sample(split, sample), question }));
 
 Deno.test("answerQuestions() says what a model whose answers are known says", async () => {
   const asks = asksOf("val");
@@ -119,17 +117,15 @@ Deno.test("answerQuestions() says what a model whose answers are known says", as
   assert(new Set(answers.map((a) => a.answer)).size > 3);
 });
 
-for (const [name, make] of Object.entries({ known: knownModel, random: () => randomModel(2) })) {
+for (const [name, make] of Object.entries({ known: knownModel, random: randomModel })) {
   Deno.test(`answerQuestions() and evaluate() agree on what is right when the model's answers are ${name}`, async () => {
-    const model = await make(DATA);
-    for (const split of ["val", "style"] as const) {
-      const answers = await answerQuestions(model, DATA, asksOf(split));
-      const [{ families }] = await evaluate(model, DATA, { splits: [split] });
-      for (const [family, { correct, n }] of Object.entries(families)) {
-        const mine = answers.filter((a) => a.family === family);
-        const right = mine.filter((a) => a.answer === a.expected);
-        assertEquals([right.length, mine.length], [correct, n], `${split} ${family}`);
-      }
+    const model = await make(DATA), limit = 6;
+    const answers = await answerQuestions(model, DATA, asksOf("val", limit));
+    const [{ families }] = await evaluate(model, DATA, { splits: ["val"], limit });
+    for (const [family, { correct, n }] of Object.entries(families)) {
+      const mine = answers.filter((a) => a.family === family);
+      const right = mine.filter((a) => a.answer === a.expected);
+      assertEquals([right.length, mine.length], [correct, n], family);
     }
   });
 }

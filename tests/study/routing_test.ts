@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { questionBatches } from "../../src/data/mod.ts";
-import { type Lvlm, lvlmConfig, makeLvlm, upcycle } from "../../src/models/mod.ts";
+import { type Lvlm, makeLvlm, upcycle } from "../../src/models/mod.ts";
 import { modalityMoe, moiie } from "../../src/moe/mod.ts";
 import { recordRouting, type RoutingSummary } from "../../src/study/mod.ts";
 import { Random } from "../../src/tensor/mod.ts";
 import "../nn/shared.ts";
 import { DATA, smallest } from "../train/shared.ts";
-import { randomModel } from "./shared.ts";
+import { configOf, randomModel } from "./shared.ts";
 
 /** Rows and text tokens of a family's questions, counted from the batches. */
 function tokensOf(family: string, limit = Infinity) {
@@ -51,11 +51,11 @@ function check(summaries: RoutingSummary[], model: Lvlm, limit?: number): void {
 }
 
 Deno.test("recordRouting() counts k choices of every token of each family, in each mixture layer", async () => {
-  const model = await randomModel();
+  const model = await randomModel(DATA);
   const summaries = await recordRouting(model, DATA);
   check(summaries, model);
   for (const { layers } of summaries) {
-    assertEquals(layers.map((l) => l.layer), [1, 3]);
+    assertEquals(layers.map((l) => l.layer), [0, 1]);
     for (const { modalities } of layers) {
       assertEquals(modalities.map((m) => m.chanceShared), [2 / 3, 2 / 3]);
     }
@@ -65,18 +65,14 @@ Deno.test("recordRouting() counts k choices of every token of each family, in ea
 });
 
 Deno.test("recordRouting() counts the same whatever the size of the batches", async () => {
-  const model = await randomModel();
+  const model = await randomModel(DATA);
   const few = await recordRouting(model, DATA, { batchSize: 4, limit: 6 });
   check(few, model, 6);
   assertEquals(few, await recordRouting(model, DATA, { limit: 6 }));
 });
 
 Deno.test("recordRouting() counts hard assignments too", async () => {
-  const config = lvlmConfig("tiny", {
-    ffn: modalityMoe({ vision: 1, language: 1 }),
-    vision: { width: 16, layers: 1, heads: 2, hidden: 16 },
-    language: { width: 16, layers: 2, heads: 2, hidden: 16 },
-  });
+  const config = configOf(DATA, modalityMoe({ vision: 1, language: 1 }));
   const model = await upcycle(makeLvlm(new Random(1), config), new Random(1));
   const [general] = await recordRouting(model, DATA, { limit: 2 });
   const [text, image] = general.layers[0].modalities;

@@ -1,7 +1,14 @@
 /** Models whose answers are known beforehand, or are as good as random. */
 import type { EmojiVqa } from "../../src/data/mod.ts";
-import { type Lvlm, lvlmConfig, makeLvlm, modelParameters, upcycle } from "../../src/models/mod.ts";
-import { moiie } from "../../src/moe/mod.ts";
+import {
+  type Lvlm,
+  type LvlmConfig,
+  lvlmConfig,
+  makeLvlm,
+  modelParameters,
+  upcycle,
+} from "../../src/models/mod.ts";
+import { moiie, type PoolTable } from "../../src/moe/mod.ts";
 import { Random, setValues, type Tensor } from "../../src/tensor/mod.ts";
 
 /** What the model of {@linkcode knownModel} says when a question has a word; the first rule wins. */
@@ -23,18 +30,24 @@ function fill(t: Tensor, value: (row: number, column: number) => number): void {
   );
 }
 
+/** Sizes of all models here, so that one set of kernels serves; 8 features more than words. */
+export function configOf(data: EmojiVqa, ffn: PoolTable = moiie()): LvlmConfig {
+  return lvlmConfig("tiny", {
+    ffn,
+    placement: "full",
+    vision: { width: 8, layers: 1, heads: 2, hidden: 8 },
+    language: { width: data.tokenizer.size + 8, layers: 2, heads: 2, hidden: 8 },
+  });
+}
+
 /**
  * A MoIIE that answers by the rules. Its first features are one-hot words; the last ones count the
  * words of the rules in the question, gathered by even attention. Images and feed-forward layers give
  * zero. With `endless` it never ends its answers.
  */
 export async function knownModel(data: EmojiVqa, endless = false): Promise<Lvlm> {
-  const { tokenizer } = data, words = tokenizer.size, width = words + 8;
-  const config = lvlmConfig("tiny", {
-    ffn: moiie(),
-    vision: { width: 8, layers: 1, heads: 2, hidden: 8 },
-    language: { width, layers: 2, heads: 2, hidden: 8 },
-  });
+  const config = configOf(data);
+  const { tokenizer } = data, words = tokenizer.size, { width } = config.language;
   const model = await upcycle(makeLvlm(new Random(1), config), new Random(1));
   const id = (word: string) => tokenizer.encode(word)[0];
   const rules = RULES.map(([word, answer]) => ({ word: id(word), answer: id(answer) }));
@@ -57,14 +70,9 @@ export async function knownModel(data: EmojiVqa, endless = false): Promise<Lvlm>
   return model;
 }
 
-/** A MoIIE of two layers with decisive routers and no idea. */
-export async function randomModel(seed = 1): Promise<Lvlm> {
-  const config = lvlmConfig("tiny", {
-    ffn: moiie(),
-    vision: { width: 16, layers: 1, heads: 2, hidden: 16 },
-    language: { width: 16, layers: 4, heads: 2, hidden: 16 },
-  });
-  const model = await upcycle(makeLvlm(new Random(seed), config), new Random(seed));
+/** A MoIIE with decisive routers and no idea. */
+export async function randomModel(data: EmojiVqa, seed = 1): Promise<Lvlm> {
+  const model = await upcycle(makeLvlm(new Random(seed), configOf(data)), new Random(seed));
   for (const [path, t] of modelParameters(model)) {
     if (path.includes("router")) setValues(t, new Random(seed, path).normals(t.size, 0, 0.5));
     if (path.includes("head")) setValues(t, new Random(seed, path).normals(t.size));
