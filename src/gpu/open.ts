@@ -29,5 +29,14 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   }
   const { provider, adapter } = await findAdapter(options);
   const opened = await paced(() => adapter.requestDevice(deviceRequest(adapter)));
-  return new Gpu(opened, provider, adapterFacts(opened, adapter.info), true);
+  const gpu = new Gpu(opened, provider, adapterFacts(opened, adapter.info), true);
+  disposeAtEnd(gpu);
+  return gpu;
+}
+
+/** Dawn can crash the process when a device is still open as its isolate (a test file, say) ends. */
+function disposeAtEnd(gpu: Gpu): void {
+  const close = () => gpu.dispose();
+  globalThis.addEventListener?.("unload", close, { once: true });
+  gpu.lost.then(() => globalThis.removeEventListener?.("unload", close));
 }

@@ -27,7 +27,10 @@ export interface PoolTable {
   readonly pools: readonly Pool[];
   /** Experts a token uses. */
   readonly topK: number;
-  /** Divide the chosen probabilities by their sum (paper eq. 2, Mixtral). */
+  /**
+   * Divide the chosen probabilities by their sum (paper eq. 2, Mixtral). With top-1 the weight is then
+   * always 1, so that only the balance loss trains the router; use raw weights there (Switch).
+   */
   readonly renormalise: boolean;
 }
 

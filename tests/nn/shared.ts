@@ -4,7 +4,6 @@ import { evaluate, lab, type Session, type Tensor } from "../../src/tensor/mod.t
 
 /** The session of the test file that imports this. */
 export const session: Session = await lab({ seed: 7 });
-addEventListener("unload", () => session.dispose());
 
 /** The values of tensors, computed together. */
 export async function read(...tensors: Tensor[]): Promise<number[][]> {
