@@ -3,7 +3,8 @@ import { type Lvlm, modelParameters, upcycle } from "../models/mod.ts";
 import { Random, type Tensor } from "../tensor/mod.ts";
 import { openCheckpoint, type Position, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { runSteps, type StepRecord } from "./loop.ts";
-import { AdamW, type ParameterGroup } from "./optimizer.ts";
+import type { ParameterGroup } from "./flat_parameters.ts";
+import { AdamW } from "./optimizer.ts";
 import type { Recipe, Stage } from "./recipe.ts";
 import { trainingStep } from "./step.ts";
 

@@ -6,9 +6,11 @@
  */
 export * from "./checkpoint.ts";
 export * from "./fit.ts";
+export * from "./flat_parameters.ts";
 export * from "./loop.ts";
 export * from "./optimizer.ts";
 export * from "./pretrain.ts";
 export * from "./recipe.ts";
 export * from "./schedule.ts";
+export * from "./sgd.ts";
 export * from "./step.ts";

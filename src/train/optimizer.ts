@@ -2,7 +2,6 @@
 import {
   add,
   div,
-  flattenInPlace,
   makeEffect,
   minimum,
   pack,
@@ -14,18 +13,7 @@ import {
   type Tensor,
   tensor,
 } from "../tensor/mod.ts";
-
-/** Parameters that share hyper-parameters. */
-export interface ParameterGroup {
-  /** Name, for records. */
-  name: string;
-  /** The parameters, by path. */
-  parameters: ReadonlyMap<string, Tensor>;
-  /** Factor on the learning rate. Default 1. */
-  rateScale?: number;
-  /** Decoupled weight decay. Default that of the optimizer. */
-  weightDecay?: number;
-}
+import { flattenGroups, type ParameterGroup, type Update } from "./flat_parameters.ts";
 
 /** Hyper-parameters of {@linkcode AdamW}. */
 export interface AdamWOptions {
@@ -37,14 +25,6 @@ export interface AdamWOptions {
   weightDecay?: number;
   /** Largest norm of all gradients together; larger ones are scaled down. Default none. */
   clipNorm?: number;
-}
-
-/** What one update makes, for the results of a compiled step. */
-export interface Update {
-  /** Changes the parameters when it is among the results of a compiled function. */
-  effect: Tensor;
-  /** Norm of all gradients before clipping, a scalar. */
-  gradientNorm: Tensor;
 }
 
 /**
@@ -70,7 +50,7 @@ export class AdamW {
   readonly #options: Required<Omit<AdamWOptions, "clipNorm">> & { clipNorm: number | undefined };
   readonly #flat: Tensor;
   readonly #offsets: readonly number[];
-  readonly #ends: number[];
+  readonly #ends: readonly number[];
   readonly #m: Tensor;
   readonly #v: Tensor;
 
@@ -90,21 +70,12 @@ export class AdamW {
       throw new RangeError(`AdamW: clipNorm ${clipNorm} must be positive`);
     }
     this.#options = { betas, epsilon, weightDecay, clipNorm };
-    this.groups = groups.filter((g) => g.parameters.size > 0);
-    const all = new Map<string, Tensor>();
-    for (const { name, parameters } of this.groups) {
-      for (const [path, t] of parameters) {
-        if (all.has(path)) throw new RangeError(`AdamW: ${path} is in group "${name}" and before`);
-        all.set(path, t);
-      }
-    }
-    if (all.size === 0) throw new RangeError("AdamW: there are no parameters to train");
+    const { groups: used, all, flat, offsets, ends } = flattenGroups(groups, "AdamW");
+    this.groups = used;
     this.parameters = all;
-    const { flat, offsets } = flattenInPlace([...all.values()]);
     this.#flat = flat;
     this.#offsets = offsets;
-    let count = 0;
-    this.#ends = this.groups.map((g) => offsets[count += g.parameters.size] ?? flat.size);
+    this.#ends = ends;
     this.#m = tensor(new Float32Array(flat.size), { name: "AdamW first moments" });
     this.#v = tensor(new Float32Array(flat.size), { name: "AdamW second moments" });
   }

@@ -4,8 +4,9 @@
  * @module
  */
 import { AdamW, clipFactor } from "../../train/optimizer.ts";
+import { Sgd } from "../../train/sgd.ts";
 import { compile, type HostTensor, mul, norm, pack, type Tensor } from "../../tensor/mod.ts";
-import { type Case, Skip } from "./case.ts";
+import type { Case } from "./case.ts";
 import { compare, type Comparison, expected } from "./compare.ts";
 import { type FileEntry, type Folder, objectAt } from "./folder.ts";
 import { type Inputs, leaf, operationCases, type Table } from "./operation.ts";
@@ -79,6 +80,35 @@ async function runAdamW(folder: Folder, file: FileEntry, name: string): Promise<
   return comparisons;
 }
 
+/** Steps of SGD on one weight. */
+async function runSgd(folder: Folder, file: FileEntry, name: string): Promise<Comparison[]> {
+  const data = folder.open(file);
+  const cases = objectAt(file.params.cases, `${file.path}: cases`);
+  const { params } = objectAt(cases[name], name) as {
+    params: { lr: number; momentum?: number; nesterov?: boolean; weight_decay?: number };
+  };
+  const w = leaf(data.tensor(`${name}.in.w`), "w");
+  const { lr, momentum, nesterov, weight_decay: weightDecay } = params;
+  const optimizer = new Sgd([{ name: "all", parameters: new Map([["w", w]]) }], {
+    momentum,
+    nesterov,
+    weightDecay,
+  });
+  const step = compile(({ grad, hyper }: { grad: Tensor; hyper: Tensor }) => ({
+    effect: optimizer.update([grad], hyper).effect,
+  }));
+  const comparisons: Comparison[] = [];
+  for (let t = 1; data.has(`${name}.in.step${t}.grad`); t++) {
+    const grad = { data: data.float32(`${name}.in.step${t}.grad`), shape: w.shape };
+    await step({ grad, hyper: { data: optimizer.hyper(lr), shape: optimizer.hyperShape } });
+    const got = { shape: w.shape, values: await w.data(), approximate: true };
+    comparisons.push(compare(got, expected(file, data, `${name}.out.step${t}.w`)));
+  }
+  step.dispose();
+  optimizer.dispose();
+  return comparisons;
+}
+
 /** The cases of a file that is about an optimizer, or undefined if it is not. */
 export function optimizerCases(
   folder: Folder,
@@ -92,9 +122,6 @@ export function optimizerCases(
   return names.map((it) => ({
     group,
     name: it,
-    run: () => {
-      if (name === "sgd") throw new Skip("there is no SGD here");
-      return runAdamW(folder, file, it);
-    },
+    run: () => name === "sgd" ? runSgd(folder, file, it) : runAdamW(folder, file, it),
   }));
 }

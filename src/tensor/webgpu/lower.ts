@@ -1,17 +1,17 @@
 /** From a step of the schedule to a WGSL kernel and the buffers it binds. */
-import type { Kernel } from "../../gpu/mod.ts";
 import { adamw } from "../../../kernels/adamw.wgsl.ts";
 import { elementwise } from "../../../kernels/elementwise.wgsl.ts";
 import { matmul, MATMUL_FIELDS } from "../../../kernels/matmul.wgsl.ts";
 import { reduce, REDUCE_RULES } from "../../../kernels/reduce.wgsl.ts";
 import { indexAdd, scatterAdd } from "../../../kernels/scatter.wgsl.ts";
+import { sgd } from "../../../kernels/sgd.wgsl.ts";
 import { sortByGroup, topK } from "../../../kernels/selection.wgsl.ts";
 import type { Tensor } from "../graph.ts";
 import { isInline, REDUCTIONS, type Step, stepReads } from "../schedule.ts";
 import { rowMajor, sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
+import { Bindings, type Lowered } from "./bindings.ts";
 import { Emitter, literal, storedType, toStored } from "./emit.ts";
-import { calledFunctions } from "./functions.ts";
 
 /** What the lowering knows about the device. */
 export interface Target {
@@ -19,87 +19,6 @@ export interface Target {
   readonly software: boolean;
   /** The subgroup size where it is fixed and subgroups may be used. */
   readonly subgroup: number | undefined;
-}
-
-/** A kernel and what it binds, in binding order. */
-export interface Lowered {
-  /** The kernel. */
-  readonly kernel: Kernel;
-  /** Tensors bound, those read first, then those written; a uniform buffer last if there is one. */
-  readonly tensors: readonly Tensor[];
-  /** Contents of the uniform buffer. */
-  readonly uniform: Uint32Array | undefined;
-}
-
-/** Declares the bindings of a kernel and names them. */
-class Bindings {
-  readonly reads: Tensor[];
-  readonly #names = new Map<Tensor, string>();
-  constructor(
-    reads: readonly Tensor[],
-    readonly writes: readonly Tensor[],
-    readonly uniform: string | undefined = undefined,
-  ) {
-    this.reads = reads.filter((t) => !writes.includes(t));
-    this.reads.forEach((t, i) => this.#names.set(t, `in${i}`));
-    writes.forEach((t, i) => this.#names.set(t, `out${i}`));
-  }
-
-  /** Name of the array of a bound tensor. */
-  name(t: Tensor): string {
-    const n = this.#names.get(t);
-    if (n === undefined) throw new Error(`${t} is not bound to the kernel`);
-    return n;
-  }
-
-  find(t: Tensor): string | undefined {
-    return this.#names.get(t);
-  }
-
-  declarations(): string {
-    const line = (t: Tensor, i: number, mode: string) =>
-      `@group(0) @binding(${i}) var<storage, ${mode}> ${this.name(t)}: array<${
-        storedType(t.dtype)
-      }>;`;
-    return [
-      ...this.reads.map((t, i) => line(t, i, "read")),
-      ...this.writes.map((t, i) => line(t, i + this.reads.length, "read_write")),
-      ...(this.uniform
-        ? [
-          `@group(0) @binding(${
-            this.reads.length + this.writes.length
-          }) var<uniform> d: ${this.uniform};`,
-        ]
-        : []),
-    ].join("\n");
-  }
-
-  finish(
-    label: string,
-    text: { code: string; workgroups: [number, number, number] },
-    uniform?: Uint32Array,
-  ): Lowered {
-    const bindings = [
-      ...this.reads.map(() => "read" as const),
-      ...this.writes.map(() => "write" as const),
-      ...(this.uniform ? ["uniform" as const] : []),
-    ];
-    if (text.workgroups.some((n) => n > 65535)) {
-      throw new RangeError(
-        `${label}: needs ${text.workgroups} workgroups, at most 65535 are possible`,
-      );
-    }
-    return {
-      kernel: {
-        label,
-        code: text.code + calledFunctions(text.code),
-        bindings,
-        workgroups: text.workgroups,
-      },
-      tensors: [...this.reads, ...this.writes],
-      uniform,
-    };
-  }
 }
 
 /** The label of a step: operation, result, and what it is fused with. */
@@ -442,6 +361,20 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
             h: b.name(h),
             scale: b.name(scale),
           },
+          size: p.size,
+          ends: attributes.ends as number[],
+          width: target.software ? 64 : 256,
+        }),
+      );
+    }
+    case "sgd": {
+      const [p, v, g, h, scale] = inputs;
+      const b = new Bindings([g, h, scale], [p, v]);
+      return b.finish(
+        label,
+        sgd({
+          declarations: b.declarations(),
+          names: { p: b.name(p), v: b.name(v), g: b.name(g), h: b.name(h), scale: b.name(scale) },
           size: p.size,
           ends: attributes.ends as number[],
           width: target.software ? 64 : 256,
