@@ -7,6 +7,7 @@
 export * from "./checkpoint.ts";
 export * from "./fit.ts";
 export * from "./flat_parameters.ts";
+export * from "./gradients.ts";
 export * from "./loop.ts";
 export * from "./optimizer.ts";
 export * from "./pretrain.ts";

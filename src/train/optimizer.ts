@@ -1,18 +1,6 @@
 /** AdamW over all parameters at once: one flat array, one kernel. */
-import {
-  add,
-  div,
-  makeEffect,
-  minimum,
-  pack,
-  reshape,
-  setValues,
-  sqrt,
-  square,
-  sum,
-  type Tensor,
-  tensor,
-} from "../tensor/mod.ts";
+import { makeEffect, setValues, type Tensor, tensor } from "../tensor/mod.ts";
+import { packGradients } from "./gradients.ts";
 import { flattenGroups, type ParameterGroup, type Update } from "./flat_parameters.ts";
 
 /** Hyper-parameters of {@linkcode AdamW}. */
@@ -25,14 +13,6 @@ export interface AdamWOptions {
   weightDecay?: number;
   /** Largest norm of all gradients together; larger ones are scaled down. Default none. */
   clipNorm?: number;
-}
-
-/**
- * Factor that brings gradients of a larger norm down to `most` and leaves others alone:
- * min(1, most / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_.
- */
-export function clipFactor(norm: Tensor, most: number): Tensor {
-  return minimum(div(most, add(norm, 1e-6)), 1);
 }
 
 /** Numbers of one group in the hyper-parameter tensor. */
@@ -87,15 +67,10 @@ export class AdamW {
    * @param hyper `[groups, 8]`, the values of {@linkcode hyper} for this step
    */
   update(grads: readonly Tensor[], hyper: Tensor): Update {
-    const g = pack(grads);
-    const gradientNorm = sqrt(sum(square(g)));
-    const { clipNorm } = this.#options;
-    const scale = clipNorm === undefined
-      ? tensor([1])
-      : reshape(clipFactor(gradientNorm, clipNorm), [1]);
+    const { packed, gradientNorm, scale } = packGradients(grads, this.#options.clipNorm);
     const effect = makeEffect(
       "adamw",
-      [this.#flat, this.#m, this.#v, g, hyper, scale],
+      [this.#flat, this.#m, this.#v, packed, hyper, scale],
       { ends: this.#ends },
     );
     return { effect, gradientNorm };

@@ -1,16 +1,7 @@
 /** Stochastic gradient descent over all parameters at once: one flat array, one kernel. */
-import {
-  makeEffect,
-  pack,
-  reshape,
-  sqrt,
-  square,
-  sum,
-  type Tensor,
-  tensor,
-} from "../tensor/mod.ts";
+import { makeEffect, type Tensor, tensor } from "../tensor/mod.ts";
 import { flattenGroups, type ParameterGroup, type Update } from "./flat_parameters.ts";
-import { clipFactor } from "./optimizer.ts";
+import { packGradients } from "./gradients.ts";
 
 /** Hyper-parameters of {@linkcode Sgd}. */
 export interface SgdOptions {
@@ -72,15 +63,10 @@ export class Sgd {
    * @param hyper `[groups, 4]`, the values of {@linkcode hyper} for this step
    */
   update(grads: readonly Tensor[], hyper: Tensor): Update {
-    const g = pack(grads);
-    const gradientNorm = sqrt(sum(square(g)));
-    const { clipNorm } = this.#options;
-    const scale = clipNorm === undefined
-      ? tensor([1])
-      : reshape(clipFactor(gradientNorm, clipNorm), [1]);
+    const { packed, gradientNorm, scale } = packGradients(grads, this.#options.clipNorm);
     const effect = makeEffect(
       "sgd",
-      [this.#flat, this.#velocity, g, hyper, scale],
+      [this.#flat, this.#velocity, packed, hyper, scale],
       { ends: this.#ends },
     );
     return { effect, gradientNorm };

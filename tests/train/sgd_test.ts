@@ -1,6 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { Random, Tensor, tensor } from "../../src/tensor/mod.ts";
-import { compile } from "../../src/tensor/mod.ts";
+import { compile, Random, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { Sgd, type SgdOptions } from "../../src/train/mod.ts";
 import "../nn/shared.ts";
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { AdamW, clipFactor } from "../../train/optimizer.ts";
+import { clipFactor } from "../../train/gradients.ts";
+import { AdamW } from "../../train/optimizer.ts";
 import { Sgd } from "../../train/sgd.ts";
 import { compile, type HostTensor, mul, norm, pack, type Tensor } from "../../tensor/mod.ts";
 import type { Case } from "./case.ts";
