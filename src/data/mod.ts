@@ -26,6 +26,12 @@ export {
   wordSceneBatch,
   type WordSceneOptions,
 } from "./batch.ts";
+export {
+  type ImageSize,
+  type PreprocessorConfig,
+  type ProcessedImage,
+  processImage,
+} from "./image_processing.ts";
 export { encodePng } from "./png.ts";
 export {
   type AnswerSpan,
@@ -33,5 +39,6 @@ export {
   questionBatches,
   type QuestionBatchOptions,
 } from "./question_batches.ts";
+export { resizeImage, type RgbImage } from "./resize.ts";
 export { Sampler, type SamplerOptions } from "./sampler.ts";
 export { SPECIAL_TOKENS, WordTokenizer, type WordTokenizerJson } from "./tokenizer.ts";

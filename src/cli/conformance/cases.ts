@@ -6,6 +6,7 @@
 import { type Case, Skip } from "./case.ts";
 import { containerCases } from "./containers.ts";
 import type { FileEntry, Folder } from "./folder.ts";
+import { imageCases } from "./images.ts";
 import { languageCases } from "./language_cases.ts";
 import { mixtureCases } from "./mixture.ts";
 import { operationCases } from "./operation.ts";
@@ -33,6 +34,7 @@ function casesOf(folder: Folder, file: FileEntry): Case[] {
   const [top] = parts, name = parts.at(-1)!, group = parts.slice(0, -1).join("/");
   if (file.kind === "schedule") return scheduleCases(folder, file);
   if (file.kind === "safetensors") return containerCases(folder, file);
+  if (file.kind === "image") return imageCases(folder, file);
   if (INPUTS.has(file.kind)) return [];
   if (file.kind === "op") {
     return optimizerCases(folder, file, name) ?? operationCases(folder, file, OPERATIONS[name]);
