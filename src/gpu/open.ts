@@ -27,7 +27,12 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     const facts = adapterFacts(device, device.adapterInfo);
     return new Gpu(device, "given", facts, false);
   }
-  const { provider, adapter } = await findAdapter(options);
+  const { provider, adapter, passedOver } = await findAdapter(options);
+  if (passedOver.length > 0) {
+    // It works, but much slower on a CPU driver, so it must not go unnoticed.
+    const reasons = passedOver.map((answer) => answer.split("\n")[0]).join("; ");
+    console.warn(`Using the WebGPU of ${provider}, since Dawn was not to be had (${reasons}).`);
+  }
   const opened = await paced(() => adapter.requestDevice(deviceRequest(adapter)));
   const gpu = new Gpu(opened, provider, adapterFacts(opened, adapter.info), true);
   disposeAtEnd(gpu);

@@ -31,6 +31,8 @@ export interface FoundAdapter {
   readonly provider: ProviderName;
   /** The adapter. */
   readonly adapter: GPUAdapter;
+  /** Providers that were tried before in vain, each with its answer. */
+  readonly passedOver: readonly string[];
 }
 
 /** The remedy that every "no adapter" error ends with. */
@@ -150,7 +152,7 @@ export async function findAdapter(query: AdapterQuery = {}): Promise<FoundAdapte
   const answers: string[] = [];
   for (const provider of providers) {
     try {
-      return { provider, adapter: await request(provider, query) };
+      return { provider, adapter: await request(provider, query), passedOver: answers };
     } catch (error) {
       answers.push(`${provider}: ${error instanceof Error ? error.message : String(error)}`);
     }
