@@ -8,7 +8,7 @@ import {
   figureToPng,
   loadBalance,
 } from "../plot/mod.ts";
-import { duration } from "../notebook/mod.ts";
+import { accuracyTable, duration } from "../notebook/mod.ts";
 import {
   type Answer,
   answerQuestions,
@@ -79,6 +79,7 @@ export async function quickstartReport(r: QuickstartResults): Promise<Report> {
   const numbers = summarize(r.model.config);
   const variant = r.model.config.ffn.variant;
   const val = r.evaluations.find((e) => e.split === "val");
+  const accuracies = accuracyTable(r.rows);
   const figure = async (heading: string, f: Figure, alt: string, caption: string) =>
     ({ kind: "figure", heading, png: await figureToPng(f), alt, caption }) satisfies Section;
   const sections: Section[] = [
@@ -90,18 +91,7 @@ export async function quickstartReport(r: QuickstartResults): Promise<Report> {
         "writers; style is drawn in another style. The blind floor is the share of right answers " +
         "without looking at the picture.",
     ),
-    {
-      kind: "table",
-      head: ["split", "family", "accuracy %", "95 % interval", "blind floor %", "questions"],
-      rows: r.rows.map((x) => [
-        x.split,
-        x.family,
-        percent(x.accuracy),
-        `${percent(x.low)} to ${percent(x.high)}`,
-        percent(x.floor),
-        x.n,
-      ]),
-    },
+    { kind: "table", head: accuracies.head, rows: accuracies.rows },
     {
       kind: "gallery",
       heading: "What the model says",

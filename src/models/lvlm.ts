@@ -44,6 +44,7 @@ import {
   permute,
   type Random,
   reshape,
+  rotaryAngles,
   sin,
   sum,
   take,
@@ -237,9 +238,7 @@ function rotary(c: LanguageConfig, positions: Tensor): { cos: Tensor; sin: Tenso
   const frequencies = tensor(
     Float32Array.from({ length: size / 2 }, (_, i) => c.ropeBase ** (-2 * i / size)),
   );
-  const [b, t] = positions.shape;
-  const half = mul(expand(unsqueeze(cast(positions, "f32"), 2), [b, t, size / 2]), frequencies);
-  const angles = cat([half, half], 2);
+  const angles = rotaryAngles(frequencies, positions);
   return { cos: cos(angles), sin: sin(angles) };
 }
 

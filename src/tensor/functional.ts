@@ -157,16 +157,13 @@ export function attention(
  * @param frequencies `[D / 2]` in radians a position @param positions `[...]` i32 or f32
  * @returns angles `[..., D]`; their cosines and sines go into {@linkcode applyRotary}
  */
-export function rotaryTables(
-  frequencies: Tensor,
-  positions: Tensor,
-): { angles: Tensor } {
+export function rotaryAngles(frequencies: Tensor, positions: Tensor): Tensor {
   const p = expand(unsqueeze(cast(positions, "f32"), positions.rank), [
     ...positions.shape,
     frequencies.size,
   ]);
   const half = mul(p, frequencies);
-  return { angles: cat([half, half], -1) };
+  return cat([half, half], -1);
 }
 
 /**

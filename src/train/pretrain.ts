@@ -159,8 +159,8 @@ export async function pretrainVision(
 const QUESTION_LENGTH = 48;
 
 /**
- * Trains the language model of `model` on word scenes: three rows in four ask questions about the
- * scene, among them text-only facts; every fourth batch describes the scene.
+ * Trains the language model of `model` on word scenes: three batches in four ask questions, drawn for
+ * each scene from its own and one text-only fact; every fourth batch describes the scenes.
  */
 export async function pretrainLanguage(
   data: EmojiVqa,

@@ -60,7 +60,7 @@ import {
   unsqueeze,
   where,
 } from "../../tensor/mod.ts";
-import { abs, applyRotary, cast, rotaryTables, tensor } from "../../tensor/mod.ts";
+import { abs, applyRotary, cast, rotaryAngles, tensor } from "../../tensor/mod.ts";
 import { Skip } from "./case.ts";
 import { GATHER_SCATTER, REDUCTIONS, SELECTION, SHAPES } from "./operations_on_axes.ts";
 import type { Inputs, Results, Table } from "./operation.ts";
@@ -231,7 +231,7 @@ const ROPE: Table = [
     const frequencies = tensor(
       Float32Array.from({ length: dim / 2 }, (_, i) => 1 / theta ** (2 * i / dim)),
     );
-    const { angles } = rotaryTables(frequencies, c.in("position_ids"));
+    const angles = rotaryAngles(frequencies, c.in("position_ids"));
     return { cos: cos(angles), sin: sin(angles), inv_freq: frequencies };
   }],
 ];
