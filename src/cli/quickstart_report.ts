@@ -7,6 +7,7 @@ import {
   type Figure,
   figureToPng,
   loadBalance,
+  percent,
 } from "../plot/mod.ts";
 import { accuracyTable, duration } from "../notebook/mod.ts";
 import {
@@ -71,8 +72,6 @@ async function toGallery(answers: readonly Answer[], size: number): Promise<Gall
     })),
   );
 }
-
-const percent = (x: number): string => (100 * x).toFixed(1);
 
 /** Puts the report together. */
 export async function quickstartReport(r: QuickstartResults): Promise<Report> {

@@ -2,6 +2,7 @@
  * `deno run -A src/cli/quickstart_results.ts OUT.json RUN…`: gathers `result.json` of several
  * quickstart runs into one small file, and prints the table that the README shows.
  */
+import { percent } from "../plot/mod.ts";
 import type { FamilyAccuracy } from "../study/mod.ts";
 
 /** Results of several runs that differ in the seed only. */
@@ -22,8 +23,6 @@ export interface QuickstartRecord {
     rows: FamilyAccuracy[];
   }[];
 }
-
-const percent = (x: number): string => (100 * x).toFixed(1);
 
 const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 

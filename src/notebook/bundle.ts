@@ -4,10 +4,10 @@
  * @module
  */
 
+import { isPng, pngSize } from "../data/png.ts";
 import { describeFigure, type Figure, figureTitle, figureToPng, isFigure } from "../plot/mod.ts";
 import { encodeBase64 } from "../plot/base64.ts";
 import { plotlyVersion } from "../plot/packages.ts";
-import { isPng, pngSize } from "../plot/png.ts";
 import { escapeHtml } from "../study/report.ts";
 import type { Display } from "./display.ts";
 import type { MimeBundle } from "./jupyter.ts";

@@ -6,7 +6,7 @@
 
 import { encodePng } from "../data/mod.ts";
 import { type Lvlm, summarize } from "../models/mod.ts";
-import { sampleGrid } from "../plot/mod.ts";
+import { percent, sampleGrid } from "../plot/mod.ts";
 import type { Answer, FamilyAccuracy } from "../study/mod.ts";
 import { type Table, table } from "./table.ts";
 
@@ -22,8 +22,6 @@ export function summary(model: Lvlm): Table {
     [...rows.map((r) => [r.part, r.shape, r.total, r.active]), ["all", "", total, active]],
   );
 }
-
-const percent = (x: number): string => (100 * x).toFixed(1);
 
 /**
  * Accuracies beside their blind floors, with 95 % intervals over questions.

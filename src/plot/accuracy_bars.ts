@@ -5,6 +5,7 @@
  */
 
 import type { Figure, Trace } from "./figure.ts";
+import { round } from "./numbers.ts";
 import { axis, barMarker, baseLayout, INK, seriesStyle } from "./theme.ts";
 
 /** Accuracy on one family of questions. */
@@ -74,10 +75,10 @@ export function accuracyBars(
       type: "bar",
       name: split || "accuracy",
       x: own.map(center),
-      y: own.map((row) => percent(row.accuracy)),
+      y: own.map((row) => points(row.accuracy)),
       width: barWidth * 0.92,
       marker: barMarker(seriesStyle(index)),
-      customdata: own.map((row) => [row.family, row.n, percent(row.floor)]),
+      customdata: own.map((row) => [row.family, row.n, points(row.floor)]),
       hovertemplate:
         "%{customdata[0]}: %{y} % of %{customdata[1]}, blind floor %{customdata[2]} %<extra></extra>",
       ...(hasInterval
@@ -85,8 +86,8 @@ export function accuracyBars(
           error_y: {
             type: "data",
             symmetric: false,
-            array: own.map((row) => percent((row.high ?? row.accuracy) - row.accuracy)),
-            arrayminus: own.map((row) => percent(row.accuracy - (row.low ?? row.accuracy))),
+            array: own.map((row) => points((row.high ?? row.accuracy) - row.accuracy)),
+            arrayminus: own.map((row) => points(row.accuracy - (row.low ?? row.accuracy))),
             color: INK,
             thickness: 1.2,
             width: 4,
@@ -100,7 +101,7 @@ export function accuracyBars(
     mode: "lines",
     name: "blind floor",
     x: rows.flatMap((row) => [center(row) - barWidth / 2, center(row) + barWidth / 2, null]),
-    y: rows.flatMap((row) => [percent(row.floor), percent(row.floor), null]),
+    y: rows.flatMap((row) => [points(row.floor), points(row.floor), null]),
     line: { color: INK, width: 2, dash: "4px,2px" },
     hoverinfo: "skip",
   });
@@ -108,8 +109,8 @@ export function accuracyBars(
     type: "scatter",
     mode: "text",
     x: rows.map(center),
-    y: rows.map((row) => percent(Math.max(row.high ?? 0, row.accuracy, row.floor))),
-    text: rows.map((row) => percent(row.accuracy).toFixed(splits.length > 2 ? 0 : 1)),
+    y: rows.map((row) => points(Math.max(row.high ?? 0, row.accuracy, row.floor))),
+    text: rows.map((row) => (100 * row.accuracy).toFixed(splits.length > 2 ? 0 : 1)),
     textposition: "top center",
     textfont: { size: splits.length > 2 ? 10 : 11 },
     showlegend: false,
@@ -145,7 +146,7 @@ function tickLabel(family: string, rows: readonly AccuracyRow[]): string {
   return sizes.size === 1 ? `${family}<br>n = ${[...sizes][0]}` : family;
 }
 
-/** A share as a percentage with one decimal. */
-function percent(share: number): number {
-  return Math.round(share * 1000) / 10;
+/** A share in percent, with the decimal that the figure writes. */
+function points(share: number): number {
+  return round(100 * share, 1);
 }

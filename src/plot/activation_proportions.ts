@@ -5,6 +5,8 @@
  */
 
 import type { Figure, Json, Trace } from "./figure.ts";
+import { round } from "./numbers.ts";
+import { cell, panelSuffix, panelTitle } from "./panels.ts";
 import {
   checkSummaries,
   type ModalityCounts,
@@ -57,7 +59,7 @@ export function activationProportions(
   modalities.forEach((modality, row) => {
     summaries.forEach((summary, column) => {
       const panel = row * summaries.length + column;
-      const suffix = panel === 0 ? "" : String(panel + 1);
+      const suffix = panelSuffix(panel);
       const counts = summary.layers.map(({ modalities }) =>
         modalities.find(({ name }) => name === modality)
       );
@@ -90,7 +92,7 @@ export function activationProportions(
         showticklabels: column === 0,
       });
       const benchmark = row === 0 ? summary.benchmark : undefined;
-      annotations.push(panelTitle(modality, benchmark, counts, xDomain[0], yDomain[1]));
+      annotations.push(panelTitle(heading(modality, benchmark, counts), xDomain[0], yDomain[1]));
     });
   });
 
@@ -197,27 +199,14 @@ function chanceLine(
   };
 }
 
-function panelTitle(
+function heading(
   modality: string,
   benchmark: string | undefined,
   counts: readonly (ModalityCounts | undefined)[],
-  x: number,
-  y: number,
-): Json {
+): string {
   const tokens = counts.find((entry) => entry)?.tokens ?? 0;
   const name = benchmark ? `<b>${benchmark}</b><br>` : "";
-  return {
-    text: `${name}${modality} tokens (${tokens.toLocaleString("en-US")})`,
-    x,
-    xref: "paper",
-    xanchor: "left",
-    align: "left",
-    y,
-    yref: "paper",
-    yanchor: "bottom",
-    showarrow: false,
-    font: { size: 12 },
-  };
+  return `${name}${modality} tokens (${tokens.toLocaleString("en-US")})`;
 }
 
 /** Share of the choices that went to some experts; 0 where no token was routed. */
@@ -225,15 +214,4 @@ function share(entry: ModalityCounts | undefined, experts: readonly number[]): n
   const total = entry?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
   if (!entry || total === 0) return 0;
   return round(experts.reduce((sum, expert) => sum + entry.counts[expert], 0) / total);
-}
-
-function round(value: number): number {
-  return Math.round(value * 1e4) / 1e4;
-}
-
-/** The `index`-th of `count` equal parts of the unit interval, with a gap between parts. */
-function cell(index: number, count: number, gap: number): [number, number] {
-  const size = (1 - gap * (count - 1)) / count;
-  const start = index * (size + gap);
-  return [round(start), round(start + size)];
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Figure, Trace } from "./figure.ts";
+import { round } from "./numbers.ts";
 import { checkSummaries, type RoutingSummary } from "../study/routing_summary.ts";
 import { axis, baseLayout, expertStyle, INK } from "./theme.ts";
 
@@ -120,8 +121,4 @@ function relative(load: readonly number[]): number[] {
 /** Standard deviation of loads whose mean is 1. */
 function variation(ratio: readonly number[]): string {
   return Math.sqrt(ratio.reduce((sum, r) => sum + (r - 1) ** 2, 0) / ratio.length).toFixed(2);
-}
-
-function round(value: number): number {
-  return Math.round(value * 1e4) / 1e4;
 }

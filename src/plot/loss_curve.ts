@@ -5,6 +5,7 @@
  */
 
 import type { Figure, Json, Trace } from "./figure.ts";
+import { significant } from "./numbers.ts";
 import { axis, baseLayout, INK, MUTED, PALETTE, seriesStyle } from "./theme.ts";
 
 /** What a training loop reports after a step. */
@@ -222,7 +223,7 @@ function line(name: string, points: readonly LossRecord[], style: Json): Trace {
     mode: "lines",
     name,
     x: points.map((point) => point.step),
-    y: points.map((point) => finite(point.loss)),
+    y: points.map((point) => significant(point.loss)),
     line: style,
   };
 }
@@ -233,11 +234,6 @@ function rateTrace(points: readonly LossRecord[]): Trace {
     yaxis: "y2",
     showlegend: false,
   };
-}
-
-/** Gaps are `null` in JSON; four significant digits are more than a picture can show. */
-function finite(value: number): number | null {
-  return Number.isFinite(value) ? Number(value.toPrecision(5)) : null;
 }
 
 function stageLine(step: number): Json {

@@ -20,7 +20,7 @@ export * from "./activation_proportions.ts";
 export * from "./figure.ts";
 export * from "./load_balance.ts";
 export * from "./loss_curve.ts";
-export { encodePng } from "./png.ts";
+export { percent } from "./numbers.ts";
 export * from "./sample_grid.ts";
 export * from "./static.ts";
 export {

@@ -9,12 +9,13 @@
  * @module
  */
 
+import { deflateSync } from "node:zlib";
+import { pngFile, pngParts } from "../data/png.ts";
 import { encodeBase64 } from "./base64.ts";
 import { type Figure, figureTitle } from "./figure.ts";
 import { fontMetrics } from "./font_metrics.ts";
 import { addTextMetrics, type DomClasses } from "./dom_metrics.ts";
 import { fontFiles, plotlySource } from "./packages.ts";
-import { encodePng } from "./png.ts";
 import { svgToPng } from "./svg_to_png.ts";
 
 /** The part of plotly.js that is used. */
@@ -126,6 +127,8 @@ function addCanvas(window: DomWindow): void {
   };
   window.HTMLCanvasElement.prototype.toDataURL = function (): string {
     const { width, height, data } = contents.get(this) ?? blank(this.width, this.height);
-    return `data:image/png;base64,${encodeBase64(encodePng(width, height, data))}`;
+    // Written at once: plotly does not wait for pictures.
+    const { head, lines } = pngParts(width, height, data);
+    return `data:image/png;base64,${encodeBase64(pngFile(head, deflateSync(lines)))}`;
   };
 }

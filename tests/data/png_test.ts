@@ -1,5 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import { encodePng } from "../../src/data/png.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { encodePng, isPng, pngSize } from "../../src/data/png.ts";
 
 /** The parts of a PNG file, read independently of the writer. */
 async function readPng(file: Uint8Array<ArrayBuffer>) {
@@ -43,4 +43,16 @@ Deno.test("encodePng() throws RangeError when sides and bytes do not match", asy
   await assertRejects(() => encodePng(2, 3, bytes), RangeError, "18 bytes of RGB");
   await assertRejects(() => encodePng(0, 3, bytes), RangeError);
   await assertRejects(() => encodePng(1.5, 2, bytes), RangeError);
+});
+
+Deno.test("encodePng() writes a file that decoders accept", async () => {
+  const png = await encodePng(2, 3, new Uint8Array(2 * 3 * 4).fill(9));
+  const image = await createImageBitmap(new Blob([png], { type: "image/png" }));
+  assertEquals([image.width, image.height], [2, 3]);
+});
+
+Deno.test("pngSize() reads the sides, and throws when the bytes are no PNG file", async () => {
+  assertEquals(pngSize(await encodePng(5, 2, new Uint8Array(30))), { width: 5, height: 2 });
+  assertEquals(isPng(new Uint8Array(100)), false);
+  assertThrows(() => pngSize(new Uint8Array(3)), SyntaxError, "3 bytes");
 });

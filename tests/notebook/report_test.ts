@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { encodePng } from "../../src/plot/mod.ts";
+import { encodePng } from "../../src/data/mod.ts";
 import { renderReport, type Report, writeReport } from "../../src/study/report.ts";
 
-const png = encodePng(2, 2, new Uint8Array(16).fill(200));
+const png = await encodePng(2, 2, new Uint8Array(16).fill(200));
 
 const REPORT: Report = {
   title: "Runs & <results>",

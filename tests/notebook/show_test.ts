@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { encodePng } from "../../src/data/mod.ts";
 import { toConsoleText, toDisplay, toText } from "../../src/notebook/bundle.ts";
 import { fitting } from "../../src/notebook/display.ts";
 import { currentKernel } from "../../src/notebook/jupyter.ts";
 import { flush, show, table } from "../../src/notebook/mod.ts";
-import { encodePng, type Figure } from "../../src/plot/mod.ts";
+import type { Figure } from "../../src/plot/mod.ts";
 
 const FIGURE: Figure = {
   data: [{ type: "scatter", name: "line", x: [0, 1], y: [2, 5] }],
@@ -53,7 +54,7 @@ Deno.test("toDisplay() gives a figure in every form that front ends know", async
 });
 
 Deno.test("toDisplay() takes PNG bytes for a picture and other bytes for text", async () => {
-  const png = encodePng(2, 2, new Uint8Array(16));
+  const png = await encodePng(2, 2, new Uint8Array(16));
   assertEquals(Object.keys((await toDisplay(png)).data), ["text/plain", "image/png"]);
   assertEquals(toText(png), "Picture, 2×2 pixels");
   assertEquals(Object.keys((await toDisplay(new Uint8Array(3))).data), ["text/plain"]);
