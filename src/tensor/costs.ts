@@ -1,0 +1,164 @@
+/**
+ * What a step costs, from shapes alone: the bytes that it moves and its floating-point operations.
+ * With a device's measured peak they say how near a kernel comes to what is possible (Williams,
+ * Waterman and Patterson 2009, "Roofline").
+ */
+import { bytesPerElement } from "./dtype.ts";
+import type { Tensor } from "./graph.ts";
+import { EFFECTS, isInline, REDUCTIONS, type Step } from "./schedule.ts";
+
+/** What one run of a step costs. */
+export interface Cost {
+  /**
+   * Bytes read and written if every element is moved once: what caches repeat is not counted, and of
+   * a tensor that is sliced or gathered from only as many elements as are used.
+   */
+  readonly bytes: number;
+  /**
+   * Floating-point operations. A multiply-add is two, a function such as exp is one, a comparison of
+   * floats is one; index arithmetic, integers, moves and selections are none. Values that a fused
+   * kernel computes anew for every element count every time.
+   */
+  readonly flops: number;
+}
+
+/** Floating-point operations for each element of the result, of operations that kernels inline. */
+const INLINE_FLOPS: Readonly<Record<string, number>> = {
+  add: 1,
+  sub: 1,
+  mul: 1,
+  div: 1,
+  maximum: 1,
+  minimum: 1,
+  less: 1,
+  less_equal: 1,
+  equal: 1,
+  neg: 1,
+  abs: 1,
+  sign: 1,
+  floor: 1,
+  sqrt: 1,
+  rsqrt: 1,
+  exp: 1,
+  log: 1,
+  sin: 1,
+  cos: 1,
+  tanh: 1,
+  sigmoid: 4,
+  erf: 1,
+  softmax: 3,
+  log_softmax: 3,
+};
+
+/** The same for each element of the first operand, of operations that have a kernel of their own. */
+const FLOPS: Readonly<Record<string, number>> = {
+  sum: 1,
+  prod: 1,
+  max: 1,
+  min: 1,
+  logsumexp: 4, // a maximum, a difference, exp, an addition
+  softmax_stats: 4,
+  index_add: 1,
+  scatter_add: 1,
+  adamw: 15,
+  sgd: 9,
+};
+
+/** How many of an effect's operands, counted from the first, it overwrites. */
+const OVERWRITTEN: Readonly<Record<string, number>> = { adamw: 3, sgd: 2, assign: 1 };
+
+/**
+ * The cost of one run of a step.
+ *
+ * The rows of grouped products include the padding of their tiles: how many are filled is known on
+ * the device only.
+ *
+ * @param step a step of a plan
+ * @param isStored true for tensors held in memory, as the plan says
+ */
+export function stepCost(step: Step, isStored: (t: Tensor) => boolean): Cost {
+  const { node: { op, inputs, outputs }, writes, epilogue } = step;
+  const [out] = outputs;
+  const work = new InlineWork();
+  if (epilogue) {
+    // The result that the epilogue works on is at hand: it never reaches memory.
+    work.add(epilogue, out.size, (t) => t !== epilogue && (t === out || isStored(t)));
+    work.reads.delete(out);
+  }
+  if (isInline(op)) work.add(out, out.size, (t) => t !== out && isStored(t));
+  else if (REDUCTIONS.has(op) || op === "matmul") {
+    for (const x of inputs) work.add(x, x.size, isStored);
+  } else for (const x of inputs) work.read(x, x.size);
+
+  const overwritten = EFFECTS.has(op) ? inputs.slice(0, OVERWRITTEN[op] ?? 1) : [];
+  if (op === "assign") work.reads.delete(inputs[0]); // it is overwritten unread
+  const moved = [...work.reads, ...[...writes, ...overwritten].map((t) => [t, t.size] as const)];
+  return {
+    bytes: moved.reduce((sum, [t, elements]) => sum + elements * bytesPerElement(t.dtype), 0),
+    flops: work.flops + ownFlops(step),
+  };
+}
+
+/** Operations of the step itself, without what is fused into it. */
+function ownFlops({ node: { op, inputs, outputs: [out] } }: Step): number {
+  switch (op) {
+    case "matmul":
+      return 2 * out.size * inputs[0].shape.at(-1)!;
+    case "grouped_matmul": // [rows, k] by one [k, n] for each tile of rows
+      return 2 * out.size * inputs[0].shape[1];
+    case "grouped_outer": // [rows, m] and [rows, n]; a row belongs to one group
+      return 2 * inputs[0].size * inputs[1].shape[1];
+    default:
+      return isFloat(inputs[0]) ? (FLOPS[op] ?? 0) * inputs[0].size : 0;
+  }
+}
+
+/** What is computed inside of one kernel, and which elements of which tensors that reads. */
+class InlineWork {
+  /** Elements read of each stored tensor. */
+  readonly reads = new Map<Tensor, number>();
+  flops = 0;
+
+  /** Counts elements of a stored tensor as read, none of them twice. */
+  read(t: Tensor, elements: number): void {
+    this.reads.set(t, Math.min(t.size, (this.reads.get(t) ?? 0) + elements));
+  }
+
+  /** Counts the computation of `count` elements of an expression over tensors at hand. */
+  add(expression: Tensor, count: number, isAtHand: (t: Tensor) => boolean): void {
+    // Each tensor after those that are computed from it, so that its elements are known by then.
+    const order: Tensor[] = [];
+    const seen = new Set<Tensor>();
+    const visit = (t: Tensor): void => {
+      if (seen.has(t)) return;
+      seen.add(t);
+      if (!isAtHand(t)) { for (const x of t.node.inputs) visit(x); }
+      order.unshift(t);
+    };
+    visit(expression);
+    const used = new Map([[expression, expression.size]]);
+    for (const t of order) {
+      const elements = used.get(t)!;
+      if (isAtHand(t)) {
+        this.read(t, elements);
+        continue;
+      }
+      this.flops += count * flopsPerElement(t);
+      const each = t.node.op === "combine_rows" ? t.node.attributes.slots as number : 1;
+      for (const x of t.node.inputs) {
+        used.set(x, Math.min(x.size, (used.get(x) ?? 0) + elements * each));
+      }
+    }
+  }
+}
+
+function flopsPerElement(t: Tensor): number {
+  const { op, inputs, attributes } = t.node;
+  if (!isFloat(t) && !inputs.some(isFloat)) return 0;
+  if (op === "combine_rows") return (attributes.slots as number) - 1;
+  return INLINE_FLOPS[op] ?? 0;
+}
+
+function isFloat(t: Tensor | undefined): boolean {
+  return t?.dtype === "f32";
+}
