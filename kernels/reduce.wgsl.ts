@@ -3,6 +3,9 @@
  *
  * A workgroup holds `outputs` results of `lanes` invocations each; every lane walks its share of the
  * elements in order, then the lanes are joined in a tree, so the result depends on the shape only.
+ * Sums of long shares are made of sums of runs, and those of shorter runs, for rounding errors grow
+ * with the number of additions one after the other. (Compensated sums would not do: drivers take
+ * their corrections for zeros and drop them.)
  */
 
 /** How elements are joined. A state is one number, or two for logsumexp. */
@@ -10,10 +13,12 @@ interface Rule {
   /** Type of the state, from the type of the elements. */
   state: (type: string) => string;
   start: (type: string) => string;
-  /** Statement that takes `v` into `acc`. */
-  take: string;
-  /** Statement that takes another state `b` into `a`. */
-  join: string;
+  /** Statement that takes `v` into the state named. */
+  take: (acc: string) => string;
+  /** Statement that takes state `b` into the variable `a`. */
+  join: (a: string, b: string) => string;
+  /** Adds, so that rounding errors pile up. */
+  adds: boolean;
   /** Expression of the result from `acc`. */
   result: string;
 }
@@ -33,10 +38,13 @@ const HIGHEST: Record<string, string> = { f32: "inf()", i32: "2147483647i", u32:
 const SOFTMAX_PAIR = {
   state: () => "vec2f",
   start: () => "vec2f(-3.4028234e38f, 0.0f)",
-  take: `let top = max(acc.x, v);
-    acc = vec2f(top, select(acc.y * exp(acc.x - top) + exp(v - top), acc.y, v < -3.4028234e38f));`,
-  join: `let top = max(a.x, b.x);
-      a = vec2f(top, a.y * exp(a.x - top) + b.y * exp(b.x - top));`,
+  take: (acc: string) =>
+    `let top = max(${acc}.x, v); ${acc} = vec2f(top, ` +
+    `select(${acc}.y * exp(${acc}.x - top) + exp(v - top), ${acc}.y, v < -3.4028234e38f));`,
+  join: (a: string, b: string) =>
+    `let top = max(${a}.x, ${b}.x); ` +
+    `${a} = vec2f(top, ${a}.y * exp(${a}.x - top) + ${b}.y * exp(${b}.x - top));`,
+  adds: true,
 };
 
 /** The reductions, by operation name. */
@@ -44,29 +52,33 @@ export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
   sum: {
     state: (t) => t,
     start: (t) => `${t}(0)`,
-    take: "acc = acc + v;",
-    join: "a = a + b;",
+    take: (acc) => `${acc} = ${acc} + v;`,
+    join: (a, b) => `${a} = ${a} + ${b};`,
+    adds: true,
     result: "acc",
   },
   prod: {
     state: (t) => t,
     start: (t) => `${t}(1)`,
-    take: "acc = acc * v;",
-    join: "a = a * b;",
+    take: (acc) => `${acc} = ${acc} * v;`,
+    join: (a, b) => `${a} = ${a} * ${b};`,
+    adds: false,
     result: "acc",
   },
   max: {
     state: (t) => t,
     start: (t) => LOWEST[t],
-    take: "acc = max(acc, v);",
-    join: "a = max(a, b);",
+    take: (acc) => `${acc} = max(${acc}, v);`,
+    join: (a, b) => `${a} = max(${a}, ${b});`,
+    adds: false,
     result: "acc",
   },
   min: {
     state: (t) => t,
     start: (t) => HIGHEST[t],
-    take: "acc = min(acc, v);",
-    join: "a = min(a, b);",
+    take: (acc) => `${acc} = min(${acc}, v);`,
+    join: (a, b) => `${a} = min(${a}, ${b});`,
+    adds: false,
     result: "acc",
   },
   logsumexp: { ...SOFTMAX_PAIR, result: "select(acc.x + log(acc.y), -inf(), acc.y == 0.0)" },
@@ -95,6 +107,36 @@ export interface ReduceKernel {
   store: string;
 }
 
+/** Elements of a run; runs of a longer run. */
+const RUN = 16;
+
+/** Statements that take a lane's share into `acc`. */
+function share(k: ReduceKernel): string {
+  const start = k.rule.start(k.type);
+  const walk = (acc: string, end: string) =>
+    `for (; r < ${end}; r += ${k.lanes}u) {
+    ${k.inner}
+    let v = ${k.element};
+    ${k.rule.take(acc)}
+  }`;
+  if (!k.rule.adds || k.count <= 2 * RUN * k.lanes) {
+    return `var r = lane;
+  ${walk("acc", `${k.count}u`)}`;
+  }
+  return `var r = lane;
+  while (r < ${k.count}u) {
+    var sum = ${start};
+    let sum_end = min(r + ${RUN * RUN * k.lanes}u, ${k.count}u);
+    while (r < sum_end) {
+      var run = ${start};
+      let run_end = min(r + ${RUN * k.lanes}u, sum_end);
+      ${walk("run", "run_end")}
+      ${k.rule.join("sum", "run")}
+    }
+    ${k.rule.join("acc", "sum")}
+  }`;
+}
+
 /** WGSL and launch shape of a reduction. */
 export function reduce(
   k: ReduceKernel,
@@ -111,7 +153,7 @@ export function reduce(
     if (lane < half) {
       var a = shared_state[local];
       let b = shared_state[local + half * ${step}u];
-      ${k.rule.join}
+      ${k.rule.join("a", "b")}
       shared_state[local] = a;
     }
     workgroupBarrier();
@@ -127,11 +169,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   let o = min(place, ${k.results - 1}u); // lanes beyond the end repeat the last result, unwritten
   ${k.outer}
   var acc = ${k.rule.start(k.type)};
-  for (var r = lane; r < ${k.count}u; r += ${k.lanes}u) {
-    ${k.inner}
-    let v = ${k.element};
-    ${k.rule.take}
-  }${tree}
+  ${share(k)}${tree}
   if (lane == 0u && place < ${k.results}u) {
     let result = ${k.rule.result};
     ${k.store}
