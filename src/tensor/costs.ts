@@ -3,7 +3,7 @@
  * With a device's measured peak they say how near a kernel comes to what is possible (Williams,
  * Waterman and Patterson 2009, "Roofline").
  */
-import { bytesPerElement } from "./dtype.ts";
+import { bytesPerElement, isFloat } from "./dtype.ts";
 import type { Tensor } from "./graph.ts";
 import { EFFECTS, isInline, REDUCTIONS, type Step } from "./schedule.ts";
 
@@ -109,7 +109,7 @@ function ownFlops({ node: { op, inputs, outputs: [out] } }: Step): number {
     case "grouped_outer": // [rows, m] and [rows, n]; a row belongs to one group
       return 2 * inputs[0].size * inputs[1].shape[1];
     default:
-      return isFloat(inputs[0]) ? (FLOPS[op] ?? 0) * inputs[0].size : 0;
+      return op in FLOPS && isFloat(inputs[0].dtype) ? FLOPS[op] * inputs[0].size : 0;
   }
 }
 
@@ -154,11 +154,7 @@ class InlineWork {
 
 function flopsPerElement(t: Tensor): number {
   const { op, inputs, attributes } = t.node;
-  if (!isFloat(t) && !inputs.some(isFloat)) return 0;
+  if (![t, ...inputs].some((x) => isFloat(x.dtype))) return 0;
   if (op === "combine_rows") return (attributes.slots as number) - 1;
   return INLINE_FLOPS[op] ?? 0;
-}
-
-function isFloat(t: Tensor | undefined): boolean {
-  return t?.dtype === "f32";
 }
