@@ -4,8 +4,12 @@
  *
  * @module
  */
+export * from "./database.ts";
 export * from "./evaluate.ts";
+export * from "./grid.ts";
 export * from "./report.ts";
 export * from "./routing.ts";
 export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";
+export * from "./runner.ts";
 export * from "./statistics.ts";
+export * from "./variants.ts";

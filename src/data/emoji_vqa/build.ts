@@ -17,7 +17,7 @@ import { type Annotation, AnnotationTable, TextTable } from "./table.ts";
 import { loadWorld, type World } from "./world.ts";
 
 /** Raise it with every change that alters a sample: it keeps old cache files from being used. */
-const RECIPE_VERSION = 1;
+export const RECIPE_VERSION = 1;
 
 /** How far the generation is. */
 export interface BuildProgress {

@@ -1,0 +1,127 @@
+/** The options of `deno task study`. */
+import { parseArgs } from "node:util";
+import type { ScaleName } from "../data/mod.ts";
+import { STUDIES, type Study, studyNamed, VARIANTS } from "../study/mod.ts";
+import { unknownName } from "../tensor/mod.ts";
+
+/** What `--help` prints. */
+export const HELP =
+  `deno task study NAME [--scale tiny|small|full] [--seeds N|A,B,…] [--only VARIANT,…]
+                [--steps N] [--shard I/N] [--db FILE] [--keep] [--list]
+
+Trains the variants of a study with several seeds, and prints means, intervals and differences.
+NAME: ${STUDIES.map((s) => s.name).join(", ")}
+
+  --seeds   how many, from ${7} on (default 5), or which: 7,8,9; one alone: 7,
+  --only    only these variants of the study
+  --steps   so many steps in each stage: a smoke run, kept apart from the real ones
+  --shard   only every Nth run, beginning with number I: one machine's share
+  --db      file of results (default .cache/study/SCALE.db)
+  --keep    keep the weights of finished runs, in the folder FILE.runs
+  --list    only list the runs and their states
+
+Finished runs are skipped; runs that were stopped or killed go on from their checkpoints.`;
+
+/** A study as asked for. */
+export interface StudyOptions {
+  /** The study, with the variants asked for. */
+  study: Study;
+  /** Scale of data and model. */
+  scale: ScaleName;
+  /** The seeds. */
+  seeds: number[];
+  /** Steps of each stage; the scale's if missing. */
+  steps?: number;
+  /** This machine's share of the runs. */
+  shard: { number: number; of: number };
+  /** File of results. */
+  db: string;
+  /** Keep weights. */
+  keep: boolean;
+  /** Only list the runs. */
+  list: boolean;
+}
+
+const FIRST_SEED = 7;
+const SCALES: readonly ScaleName[] = ["tiny", "small", "full"];
+
+/**
+ * Reads the command line.
+ *
+ * @returns undefined if help is wanted
+ * @throws {TypeError} on unknown options. @throws {RangeError} on values that make no sense.
+ */
+export function studyOptions(args: readonly string[]): StudyOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      scale: { type: "string", default: "tiny" },
+      seeds: { type: "string", default: "5" },
+      only: { type: "string" },
+      steps: { type: "string" },
+      shard: { type: "string", default: "1/1" },
+      db: { type: "string" },
+      keep: { type: "boolean", default: false },
+      list: { type: "boolean", default: false },
+      resume: { type: "boolean", default: true },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help || positionals.length === 0) return undefined;
+  if (positionals.length > 1) throw new RangeError(`one study at a time, not ${positionals}`);
+  const scale = values.scale as ScaleName;
+  if (!SCALES.includes(scale)) throw unknownName("scale", scale, SCALES);
+  return {
+    study: onlySome(studyNamed(positionals[0]), values.only),
+    scale,
+    seeds: seedsOption(values.seeds),
+    steps: values.steps === undefined ? undefined : whole("--steps", values.steps, 1),
+    shard: shardOption(values.shard),
+    db: values.db ?? `.cache/study/${scale}.db`,
+    keep: values.keep,
+    list: values.list,
+  };
+}
+
+function whole(name: string, text: string, least: number): number {
+  const n = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(n) && n >= least) return n;
+  throw new RangeError(`${name} ${text}: want a whole number of at least ${least}`);
+}
+
+/** `5` for the first five seeds, `7,9` for these two, `7,` for this one. */
+function seedsOption(text: string): number[] {
+  if (!text.includes(",")) {
+    return Array.from({ length: whole("--seeds", text, 1) }, (_, i) => FIRST_SEED + i);
+  }
+  const seeds = text.split(",").filter((part) => part !== "").map((s) => whole("--seeds", s, 0));
+  if (seeds.length === 0) throw new RangeError(`--seeds ${text}: want at least one`);
+  return [...new Set(seeds)];
+}
+
+/** `2/3` for the second of three shares. */
+function shardOption(text: string): { number: number; of: number } {
+  const [number, of, ...rest] = text.split("/").map((s) => whole("--shard", s, 1));
+  if (of === undefined || rest.length > 0 || number > of) {
+    throw new RangeError(`--shard ${text}: want a share such as 1/2 or 2/2`);
+  }
+  return { number, of };
+}
+
+function onlySome(study: Study, only: string | undefined): Study {
+  if (only === undefined) return study;
+  const names = only.split(",");
+  for (const name of names) {
+    if (study.variants.some((v) => v.name === name)) continue;
+    if (VARIANTS.some((v) => v.name === name)) {
+      throw new RangeError(
+        `--only ${name}: not in the study ${study.name} (${
+          study.variants.map((v) => v.name).join(", ")
+        })`,
+      );
+    }
+    throw unknownName("variant", name, study.variants.map((v) => v.name));
+  }
+  return { ...study, variants: study.variants.filter((v) => names.includes(v.name)) };
+}
