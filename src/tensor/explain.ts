@@ -1,6 +1,6 @@
 /** Looking into plans: which kernels a computation becomes, what they read, write and need. */
 import type { Tensor } from "./graph.ts";
-import { BYTES_PER_ELEMENT } from "./dtype.ts";
+import { bytesPerElement } from "./dtype.ts";
 import { bytesOf, plan } from "./plan.ts";
 import { stepReads } from "./schedule.ts";
 import { currentSession } from "./session.ts";
@@ -59,7 +59,7 @@ export function explain(...tensors: Tensor[]): Explanation {
       kernel: labelOf(step),
       reads: reads.map(String),
       writes: step.writes.map(String),
-      bytes: [...reads, ...step.writes].reduce((n, t) => n + t.size * BYTES_PER_ELEMENT, 0),
+      bytes: [...reads, ...step.writes].reduce((n, t) => n + t.size * bytesPerElement(t.dtype), 0),
       flops: isProduct ? 2 * sizeOf(outputs[0].shape) * inner / groups : 0,
       wgsl: lower(step, isStored, target).kernel.code,
     };

@@ -159,6 +159,16 @@ export function makeTensors(
   return node.outputs;
 }
 
+/**
+ * Refuses graphs that need a tensor whose memory is gone.
+ *
+ * @throws {TypeError} naming the first one.
+ */
+export function refuseDisposed(order: readonly Tensor[]): void {
+  const gone = order.find((t) => t.node.op === "disposed");
+  if (gone) throw new TypeError(`${gone} was disposed, but a result needs it`);
+}
+
 /** Nested lists of numbers. */
 export type Nested = number | readonly Nested[];
 

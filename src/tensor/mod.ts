@@ -34,5 +34,7 @@ export * from "./functional.ts";
 export { pack, packedOffsets } from "./pack.ts";
 export { gradients, valueAndGrad } from "./grad.ts";
 export * from "./session.ts";
+export * from "./compile.ts";
+export { flattenInPlace } from "./flatten.ts";
 export * from "./random.ts";
 export * from "./nearest.ts";

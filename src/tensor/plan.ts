@@ -2,7 +2,7 @@
  * Where every stored tensor lies: slots of memory shared by tensors that are not alive at the same
  * time. A plan says what is computed and in which order; it knows no device.
  */
-import { BYTES_PER_ELEMENT } from "./dtype.ts";
+import { bytesPerElement } from "./dtype.ts";
 import type { Tensor } from "./graph.ts";
 import { EFFECTS, schedule, type Step, stepReads } from "./schedule.ts";
 
@@ -22,6 +22,8 @@ export interface Slot {
   clear: boolean;
   /** Holds a result, so it outlives the run. */
   result: boolean;
+  /** The largest tensor it holds, for messages. */
+  label: string;
 }
 
 /** Steps in order and the memory they work on. */
@@ -43,9 +45,14 @@ export interface Plan {
 /** Bytes to which packed tensors are aligned: what a WebGPU binding offset needs. */
 export const ALIGNMENT = 256;
 
-/** Bytes a tensor needs. */
+/** Bytes a tensor needs: whole words, since bindings and copies have multiples of 4. */
 export function bytesOf(t: Tensor): number {
-  return Math.max(1, t.size) * BYTES_PER_ELEMENT;
+  return Math.ceil(Math.max(1, t.size) * bytesPerElement(t.dtype) / 4) * 4;
+}
+
+/** What a tensor is, for messages about its memory. */
+function labelOf(t: Tensor): string {
+  return t.name ? String(t) : `${t.node.op} ${t}`;
 }
 
 /** Plans the computation of `roots`. */
@@ -59,7 +66,7 @@ export function plan(roots: readonly Tensor[]): Plan {
     if (step.node.op === "pack") {
       const offsets = step.node.attributes.offsets as number[];
       step.node.inputs.forEach((x, i) => {
-        packs.set(x, { pack: step.node.outputs[0], offset: offsets[i] * BYTES_PER_ELEMENT });
+        packs.set(x, { pack: step.node.outputs[0], offset: offsets[i] * bytesPerElement(x.dtype) });
       });
       continue;
     }
@@ -75,17 +82,18 @@ export function plan(roots: readonly Tensor[]): Plan {
   const places = new Map<Tensor, Place>();
   const results = new Set(roots);
   const free: number[] = [];
-  const take = (bytes: number): number => {
+  const own = (t: Tensor, clear: boolean, result: boolean): number =>
+    slots.push({ bytes: bytesOf(t), clear, result, label: labelOf(t) }) - 1;
+  const take = (t: Tensor): number => {
     // The smallest free slot that is large enough, else the largest, grown.
+    const bytes = bytesOf(t);
     free.sort((a, b) => slots[a].bytes - slots[b].bytes);
     const i = free.findIndex((s) => slots[s].bytes >= bytes);
     const at = i >= 0 ? free.splice(i, 1)[0] : free.pop();
-    if (at === undefined) return slots.push({ bytes, clear: false, result: false }) - 1;
-    slots[at].bytes = Math.max(slots[at].bytes, bytes);
+    if (at === undefined) return own(t, false, false);
+    if (slots[at].bytes < bytes) Object.assign(slots[at], { bytes, label: labelOf(t) });
     return at;
   };
-  const own = (bytes: number, clear: boolean, result: boolean): number =>
-    slots.push({ bytes, clear, result }) - 1;
 
   run.forEach((step, i) => {
     for (const t of EFFECTS.has(step.node.op) ? [] : step.writes) {
@@ -93,12 +101,12 @@ export function plan(roots: readonly Tensor[]): Plan {
       if (packed) {
         let whole = places.get(packed.pack);
         if (!whole) {
-          whole = { slot: own(bytesOf(packed.pack), true, results.has(packed.pack)), offset: 0 };
+          whole = { slot: own(packed.pack, true, results.has(packed.pack)), offset: 0 };
           places.set(packed.pack, whole);
         }
         places.set(t, { slot: whole.slot, offset: packed.offset });
-      } else if (results.has(t)) places.set(t, { slot: own(bytesOf(t), false, true), offset: 0 });
-      else places.set(t, { slot: take(bytesOf(t)), offset: 0 });
+      } else if (results.has(t)) places.set(t, { slot: own(t, false, true), offset: 0 });
+      else places.set(t, { slot: take(t), offset: 0 });
     }
     const ending = new Set([...stepReads(step, isStored), ...step.writes]);
     for (const t of ending) {

@@ -4,7 +4,7 @@
  * or a matrix product does on its results before it writes them (epilogue).
  */
 import { topological } from "./grad.ts";
-import type { Node, Tensor } from "./graph.ts";
+import { type Node, refuseDisposed, type Tensor } from "./graph.ts";
 import { stridedView } from "./view.ts";
 
 /** Operations computed inside other kernels: elementwise work and index arithmetic. */
@@ -127,8 +127,7 @@ const ROUNDS = 4;
 /** Orders a graph into steps. */
 export function schedule(roots: readonly Tensor[]): Schedule {
   const order = topological(roots);
-  const gone = order.find((t) => t.node.op === "disposed");
-  if (gone) throw new TypeError(`${gone} was disposed, but a result needs it`);
+  refuseDisposed(order);
   const forced = new Set<Tensor>(roots);
   let stored = choose(order, forced);
   for (let round = 0; round < ROUNDS; round++) {

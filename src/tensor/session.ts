@@ -1,14 +1,11 @@
-/**
- * Sessions: a device, and the ways to make lazy tensors real on it: reading, {@linkcode evaluate}
- * and {@linkcode compile}.
- */
+/** Sessions: a device, and the ways to make lazy tensors real on it: reading and evaluating. */
 import { type Gpu, type GpuOptions, openGpu } from "../gpu/mod.ts";
-import { type DType, dtypeOf, hostArray, type HostData, toHost } from "./dtype.ts";
-import { placeholder, setReader, Tensor } from "./graph.ts";
-import { packedOffsets } from "./pack.ts";
-import { bytesOf, plan } from "./plan.ts";
-import { formatShape, type Shape, sizeOf } from "./shape.ts";
-import { allocate, GpuStorage, overwrite, Program, upload } from "./webgpu/execute.ts";
+import { bytesPerElement, hostArray, type HostData, toHost } from "./dtype.ts";
+import { setReader, type Tensor } from "./graph.ts";
+import { LeastRecent } from "./least_recent.ts";
+import { plan } from "./plan.ts";
+import { copyGraph, structureOf } from "./structure.ts";
+import { Executable, overwrite, upload } from "./webgpu/execute.ts";
 
 /** Options of {@linkcode lab}. */
 export interface LabOptions extends GpuOptions {
@@ -28,12 +25,23 @@ export interface SessionMemory {
   buffers: number;
 }
 
+/** A plan, and the position of each of its leaves among those of a graph of that structure. */
+interface Planned {
+  executable: Executable;
+  place: ReadonlyMap<Tensor, number>;
+}
+
+/** Plans kept: more than a notebook's cells use, little memory each. */
+const MOST_PLANS = 128;
+
 /** An open device. Made by {@linkcode lab}. */
 export class Session {
   /** The device. */
   readonly gpu: Gpu;
   /** Seed of everything random. */
   readonly seed: number;
+  /** Plans by the structure of the graph. */
+  readonly #plans = new LeastRecent<Planned>(MOST_PLANS);
 
   /** Use {@linkcode lab}. */
   constructor(gpu: Gpu, seed: number) {
@@ -53,14 +61,30 @@ export class Session {
 
   /** Reads values back, computing them first when needed. */
   async read(t: Tensor): Promise<HostData> {
-    if (t.host) return t.host.slice();
-    if (t.size === 0) return hostArray(t.dtype, 0);
-    if (t.node.op !== "leaf") await this.evaluate(t);
-    const { range } = upload(this.gpu, t);
-    return hostArray(t.dtype, await this.gpu.read(range.buffer, range.offset, bytesOf(t)));
+    return (await this.readAll(t))[0];
   }
 
-  /** Computes tensors; afterwards they are leaves with values on the device. */
+  /** Reads several tensors back with one wait, computing them together first when needed. */
+  async readAll(...tensors: readonly Tensor[]): Promise<HostData[]> {
+    const onDevice = tensors.filter((t) => !t.host && t.size > 0);
+    if (onDevice.some((t) => t.node.op !== "leaf")) await this.evaluate(...onDevice);
+    // Taken before the wait: a run that comes later may write to the same memory.
+    const ranges = onDevice.map((t) => ({
+      ...upload(this.gpu, t).range,
+      size: t.size * bytesPerElement(t.dtype),
+    }));
+    const bytes = await this.gpu.readMany(ranges);
+    return tensors.map((t) => {
+      const at = onDevice.indexOf(t);
+      if (at >= 0) return hostArray(t.dtype, bytes[at]);
+      return t.host ? t.host.slice() : hostArray(t.dtype, 0);
+    });
+  }
+
+  /**
+   * Computes tensors together; afterwards they are leaves with values on the device. A graph of the
+   * same structure as a former one (a loop's next turn) is not planned anew.
+   */
   async evaluate(...tensors: Tensor[]): Promise<void> {
     // An operation with several results makes all of them at once.
     const all = new Set(tensors.flatMap((t) => [t, ...t.node.outputs]));
@@ -69,10 +93,20 @@ export class Session {
       if (t.node.op === "disposed") throw new TypeError(`evaluate: ${t} was disposed`);
     }
     if (todo.length === 0) return;
-    const program = await Program.create(this.gpu, plan(todo));
+    const { key, leaves } = structureOf(todo);
+    let planned = this.#plans.get(key);
+    if (!planned) {
+      const copy = copyGraph(todo);
+      const executable = await Executable.create(this.gpu, plan(copy.roots));
+      planned = { executable, place: new Map(copy.leaves.map((t, i) => [t, i])) };
+      this.#plans.set(key, planned);
+    }
+    const { executable, place } = planned;
+    const program = executable.bind((t) => upload(this.gpu, leaves[place.get(t)!]));
     program.run();
     const storages = program.release(true);
     todo.forEach((t, i) => {
+      t.storage?.release(); // computed by two callers at once
       t.storage = storages[i];
       t.node = { op: "leaf", inputs: [], attributes: {}, outputs: [t] };
     });
@@ -139,193 +173,9 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
   await currentSession().evaluate(...tensors);
 }
 
-/** A host array with its shape: what compiled functions take. */
-export interface HostTensor {
-  /** Values in row-major order. */
-  readonly data: HostData;
-  /** Sizes. */
-  readonly shape: Shape;
-  /** Element type; by default that of the array. */
-  readonly dtype?: DType;
-}
-
-/** Names of a compiled function's inputs; any names will do. */
-export type Inputs = Readonly<Record<string, unknown>>;
-/** The inputs as the caller gives them. */
-export type HostInputs<I extends Inputs> = { readonly [K in keyof I]: HostTensor };
-/** The inputs as the traced function gets them. */
-export type InputTensors<I extends Inputs> = { readonly [K in keyof I]: Tensor };
-/** Results of a compiled function. */
-export type Outputs = Readonly<Record<string, Tensor | readonly Tensor[]>>;
-
-/** A traced function: see {@linkcode compile}. */
-export interface Compiled<I extends Inputs, O extends Outputs> {
-  /** Uploads the inputs and runs the plan; results are overwritten by the next run. */
-  (inputs: HostInputs<I>): Promise<O>;
-  /** Number of dispatches of the plan for these inputs' shapes, once it has run. */
-  readonly dispatches: number;
-  /** Runs once with a time for every kernel, in milliseconds. */
-  profile(inputs: HostInputs<I>): Promise<readonly { label: string; ms: number }[]>;
-  /** Gives the plans' memory back. */
-  dispose(): void;
-}
-
-interface Trace<O> {
-  program: Program;
-  inputs: Record<string, Tensor>;
-  outputs: O;
-}
-
-/**
- * Traces a function once for each combination of input shapes and replays the plan afterwards: a
- * replay makes no buffer and no bind group, and waits for nothing. Tensors that the function
- * captures (parameters) are read where they are; in-place updates among its results (an optimizer's)
- * take effect after everything else of the run. Calls run one after the other, in order.
- *
- * The results belong to the plan: the next run overwrites them. Reading one (`await loss.item()`)
- * right after the call gets this run's value, even if it arrives later.
- *
- * @param f builds the results from input tensors; its JavaScript runs at tracing only
- */
-export function compile<I extends Inputs, O extends Outputs>(
-  f: (inputs: InputTensors<I>) => O,
-): Compiled<I, O> {
-  const traces = new Map<string, Trace<O>>();
-  let last: Trace<O> | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
-
-  const drop = ({ program, inputs }: Trace<O>): void => {
-    program.release();
-    for (const t of Object.values(inputs)) t.dispose();
-  };
-  /** The trace for these inputs, with their values uploaded. */
-  const prepare = async (inputs: HostInputs<I>): Promise<Trace<O>> => {
-    const given = Object.entries<HostTensor>(inputs);
-    const key = given.map(([name, x]) => signature(name, x)).join(";");
-    let trace = traces.get(key);
-    if (trace && !trace.program.isCurrent()) {
-      traces.delete(key);
-      drop(trace);
-      trace = undefined;
-    }
-    if (!trace) traces.set(key, trace = await makeTrace(f, given));
-    const { gpu } = currentSession();
-    for (const [name, x] of given) {
-      const t = trace.inputs[name];
-      overwrite(gpu, t, toHost(x.data, t.dtype));
-    }
-    return last = trace;
-  };
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = queue.then(work);
-    queue = result.catch(() => {});
-    return result;
-  };
-
-  const run = (inputs: HostInputs<I>): Promise<O> =>
-    inTurn(async () => {
-      const trace = await prepare(inputs);
-      trace.program.run();
-      return trace.outputs;
-    });
-  return Object.defineProperties(run, {
-    dispatches: { get: () => last?.program.dispatches ?? 0 },
-    profile: {
-      value: (inputs: HostInputs<I>) =>
-        inTurn(async () => await (await prepare(inputs)).program.profile()),
-    },
-    dispose: {
-      value: () => {
-        for (const trace of traces.values()) drop(trace);
-        traces.clear();
-        last = undefined;
-      },
-    },
-  }) as Compiled<I, O>;
-}
-
-/** What a plan depends on: name, type and shape of an input. */
-function signature(name: string, x: HostTensor): string {
-  if (sizeOf(x.shape) !== x.data.length) {
-    throw new RangeError(
-      `compiled function: input "${name}" has ${x.data.length} values for shape ` +
-        formatShape(x.shape),
-    );
-  }
-  return `${name}:${x.dtype ?? dtypeOf(x.data)}${formatShape(x.shape)}`;
-}
-
-/** Runs a function on placeholders and plans its results. */
-async function makeTrace<O extends Outputs>(
-  f: (inputs: never) => O,
-  given: readonly (readonly [string, HostTensor])[],
-): Promise<Trace<O>> {
-  const { gpu } = currentSession();
-  const inputs: Record<string, Tensor> = {};
-  for (const [name, x] of given) {
-    const t = placeholder(x.shape, x.dtype ?? dtypeOf(x.data), name);
-    t.storage = allocate(gpu, bytesOf(t), name);
-    inputs[name] = t;
-  }
-  try {
-    const traced = f(inputs as never);
-    for (const [name, result] of Object.entries(traced)) {
-      if ([result].flat().some((t) => !(t instanceof Tensor))) {
-        throw new TypeError(`compiled function: result "${name}" is no tensor`);
-      }
-    }
-    const roots = Object.values(traced).flat() as Tensor[];
-    const program = await Program.create(gpu, plan(roots));
-    return { program, inputs, outputs: settle(traced, program) };
-  } catch (error) {
-    for (const t of Object.values(inputs)) t.dispose();
-    throw error;
-  }
-}
-
-/** The traced results as leaves that show the plan's memory. */
-function settle<O extends Outputs>(traced: O, program: Program): O {
-  let i = 0;
-  const leaf = (t: Tensor): Tensor => {
-    const storage = program.results[i++];
-    if (t.node.op === "leaf") return t;
-    const out = placeholder(t.shape, t.dtype, t.name);
-    out.storage = storage;
-    return out;
-  };
-  return Object.fromEntries(
-    Object.entries(traced).map((
-      [name, x],
-    ) => [name, x instanceof Tensor ? leaf(x) : x.map(leaf)]),
-  ) as unknown as O;
-}
-
-/**
- * Moves tensors into one flat tensor in device memory, each at a multiple of 256 bytes, so that an
- * optimizer can update all of them in one kernel. The tensors stay as they are for their users.
- *
- * @returns the flat tensor, zero between the parts, and the first element of each part
- */
-export function flattenInPlace(tensors: readonly Tensor[]): { flat: Tensor; offsets: number[] } {
-  const { gpu } = currentSession();
-  const { offsets, size } = packedOffsets(tensors.map((t) => t.size));
-  const flat = placeholder([size], "f32", "parameters");
-  const storage = allocate(gpu, size * 4, "parameters");
-  gpu.write(storage.range, new Float32Array(size));
-  flat.storage = storage;
-  const copies = tensors.map((t, i) => {
-    if (t.dtype !== "f32" || t.node.op !== "leaf") {
-      throw new TypeError(`flattenInPlace: ${t} must be an f32 leaf`);
-    }
-    const range = { buffer: storage.range.buffer, offset: offsets[i] * 4, size: t.size * 4 };
-    return { from: { ...upload(gpu, t).range, size: t.size * 4 }, to: range };
-  });
-  gpu.submit([], copies);
-  tensors.forEach((t, i) => {
-    t.storage!.release();
-    t.storage = new GpuStorage(gpu, copies[i].to, false, storage);
-  });
-  return { flat, offsets };
+/** Values of several tensors, computed together where needed and read with one wait. */
+export async function readAll(...tensors: readonly Tensor[]): Promise<HostData[]> {
+  return await currentSession().readAll(...tensors);
 }
 
 /**

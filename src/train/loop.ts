@@ -1,5 +1,12 @@
 /** The inner loop of every training: issue steps, read losses a little later, stop safely. */
-import type { Compiled, HostInputs, Inputs, Outputs, Tensor } from "../tensor/mod.ts";
+import {
+  type Compiled,
+  type HostInputs,
+  type Inputs,
+  type Outputs,
+  readAll,
+  type Tensor,
+} from "../tensor/mod.ts";
 
 /** What is known of one finished step. */
 export interface StepRecord {
@@ -72,17 +79,17 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   return step;
 }
 
+/** Results of a step that are recorded; what it does not give counts as 0. */
+const SCALARS = ["loss", "auxiliary", "gradientNorm"];
+
 async function readRecord(
   step: number,
   learningRate: number,
   outputs: Outputs,
 ): Promise<StepRecord> {
-  const scalar = async (name: string) => {
-    const t = outputs[name] as Tensor | undefined;
-    return t ? await t.item() : 0;
-  };
-  const [loss, auxiliary, gradientNorm] = await Promise.all(
-    [scalar("loss"), scalar("auxiliary"), scalar("gradientNorm")],
-  );
+  const names = SCALARS.filter((name) => name in outputs);
+  const values = await readAll(...names.map((name) => outputs[name] as Tensor));
+  const value = (name: string) => values[names.indexOf(name)]?.[0] ?? 0;
+  const [loss, auxiliary, gradientNorm] = SCALARS.map(value);
   return { step, loss, auxiliary, gradientNorm, learningRate };
 }

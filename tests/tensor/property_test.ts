@@ -6,7 +6,7 @@ import { assertEquals, fail } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { hostArray } from "../../src/tensor/dtype.ts";
 import { plan } from "../../src/tensor/plan.ts";
-import { Program } from "../../src/tensor/webgpu/execute.ts";
+import { Executable, upload } from "../../src/tensor/webgpu/execute.ts";
 import { session, test } from "./harness.ts";
 import * as ref from "./reference.ts";
 import { type Arr, at, build, reduce, zip } from "./reference.ts";
@@ -261,10 +261,11 @@ const WAYS: readonly Way[] = [
   },
   async (roots) => {
     const { gpu } = session();
-    const program = await Program.create(gpu, plan(roots), {
+    const executable = await Executable.create(gpu, plan(roots), {
       software: false,
       subgroup: undefined,
     });
+    const program = executable.bind((leaf) => upload(gpu, leaf));
     program.run();
     const results = await Promise.all(roots.map(async ({ shape, dtype, size }, i) => {
       const { buffer, offset } = program.results[i].range;

@@ -1,9 +1,10 @@
 /** Runs plans on a WebGPU device: buffers, bind groups and launches, made once and replayed. */
-import type { BufferRange, Gpu, Launch } from "../../gpu/mod.ts";
+import { type BufferRange, formatBytes, type Gpu, type Launch } from "../../gpu/mod.ts";
 import type { HostData } from "../dtype.ts";
 import type { Storage, Tensor } from "../graph.ts";
 import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
 import { EFFECTS, type Step } from "../schedule.ts";
+import type { Lowered } from "./bindings.ts";
 import { lower, type Target } from "./lower.ts";
 
 /** Memory of a tensor: a range of a device buffer. */
@@ -74,22 +75,109 @@ function hasWork({ node, writes }: Step): boolean {
   return EFFECTS.has(node.op) || writes.some((t) => t.size > 0);
 }
 
-/** A plan with its memory and launches: run it as often as you like. */
+/** Memory of a leaf, by the leaf of the plan. */
+export type LeafStorage = (leaf: Tensor) => GpuStorage;
+
+/**
+ * A plan as compiled kernels, bound to no memory yet. Binding gives a {@linkcode Program}; one
+ * executable serves any number of programs, one after the other or together.
+ */
+export class Executable {
+  readonly #lowered: readonly Lowered[];
+  /** Uniform blocks of all kernels, each at the alignment that a binding needs. */
+  readonly #uniforms: Uint32Array;
+
+  private constructor(readonly gpu: Gpu, readonly plan: Plan, lowered: readonly Lowered[]) {
+    this.#lowered = lowered;
+    const blocks = lowered.flatMap((l) => l.uniform ? [l.uniform] : []);
+    this.#uniforms = new Uint32Array(blocks.length * ALIGNMENT / 4);
+    blocks.forEach((b, i) => this.#uniforms.set(b, i * ALIGNMENT / 4));
+  }
+
+  /**
+   * Lowers a plan and compiles its kernels.
+   *
+   * @param target kernels for another kind of device run as well, only slower
+   * @throws {RangeError} if a tensor is larger than the device can bind.
+   */
+  static async create(gpu: Gpu, plan: Plan, target: Target = targetOf(gpu)): Promise<Executable> {
+    checkSizes(gpu, plan);
+    const lowered = plan.steps.filter(hasWork).map((s) => lower(s, plan.isStored, target));
+    await gpu.prepare(lowered.map((l) => l.kernel));
+    return new Executable(gpu, plan, lowered);
+  }
+
+  /** Takes memory for everything but the leaves and binds it. */
+  bind(leafStorage: LeafStorage): Program {
+    const { gpu, plan } = this;
+    const bound = new Map(plan.leaves.map((t) => [t, leafStorage(t)]));
+    const slots = plan.slots.map(({ bytes, clear, label }) => {
+      const slot = { buffer: gpu.acquire(bytes, label), offset: 0, size: bytes };
+      if (clear) gpu.write(slot, new Uint8Array(bytes));
+      return slot;
+    });
+    const uniforms = this.#uniforms.length > 0
+      ? gpu.acquire(this.#uniforms.byteLength, "uniforms")
+      : undefined;
+    if (uniforms) gpu.write(uniforms, this.#uniforms);
+    const rangeOf = (t: Tensor): BufferRange => {
+      const leaf = bound.get(t);
+      if (leaf) return leaf.range;
+      const place = plan.places.get(t);
+      if (!place) throw new Error(`plan has no memory for ${t} (made by ${t.node.op})`);
+      return { buffer: slots[place.slot].buffer, offset: place.offset, size: bytesOf(t) };
+    };
+    let block = 0;
+    const launches = this.#lowered.map(({ kernel, tensors, uniform }) => {
+      const ranges = tensors.map(rangeOf);
+      if (uniform) {
+        const offset = ALIGNMENT * block++;
+        ranges.push({ buffer: uniforms!, offset, size: uniform.byteLength });
+      }
+      return { kernel, pipeline: gpu.pipeline(kernel), group: gpu.bindGroup(kernel, ranges) };
+    });
+    const results = plan.roots.map((t) => {
+      const leaf = bound.get(t);
+      if (leaf) return leaf;
+      if (!plan.places.has(t) && t.size === 0) return allocate(gpu, 4, String(t)); // an effect
+      return new GpuStorage(gpu, rangeOf(t), false);
+    });
+    return new Program(gpu, plan, slots, uniforms, launches, bound, results);
+  }
+}
+
+/** Refuses tensors that no kernel could bind, by name and size. */
+function checkSizes(gpu: Gpu, plan: Plan): void {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.adapter.limits;
+  const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  for (const t of [...plan.leaves, ...plan.places.keys()]) {
+    if (bytesOf(t) <= most) continue;
+    const maker = t.node.op === "leaf" ? "" : `, the result of ${t.node.op},`;
+    throw new RangeError(
+      `${t}${maker} needs ${bytesOf(t)} bytes (${formatBytes(bytesOf(t))}), but ` +
+        `${gpu.adapter.name} binds at most ${most} bytes (${formatBytes(most)}) at once; use a ` +
+        `smaller batch, or split the tensor with narrow() and join the results`,
+    );
+  }
+}
+
+/** An executable with its memory: run it as often as you like. */
 export class Program {
   readonly #gpu: Gpu;
   readonly #slots: readonly BufferRange[];
-  readonly #uniforms: BufferRange | undefined;
+  readonly #uniforms: GPUBuffer | undefined;
   readonly #launches: Launch[];
   /** Leaves whose memory the launches are bound to. */
   readonly #bound: ReadonlyMap<Tensor, Storage>;
   /** Storage of each result, in the order of the plan's roots. */
   readonly results: readonly GpuStorage[];
 
-  private constructor(
+  /** Use {@linkcode Executable.bind}. */
+  constructor(
     gpu: Gpu,
     readonly plan: Plan,
     slots: readonly BufferRange[],
-    uniforms: BufferRange | undefined,
+    uniforms: GPUBuffer | undefined,
     launches: Launch[],
     bound: ReadonlyMap<Tensor, Storage>,
     results: readonly GpuStorage[],
@@ -100,67 +188,6 @@ export class Program {
     this.#launches = launches;
     this.#bound = bound;
     this.results = results;
-  }
-
-  /**
-   * Lowers a plan, compiles its kernels and binds its memory.
-   *
-   * @param target kernels for another kind of device run as well, only slower
-   */
-  static async create(
-    gpu: Gpu,
-    plan: Plan,
-    target: Target = targetOf(gpu),
-  ): Promise<Program> {
-    const lowered = plan.steps.filter(hasWork).map((s) => lower(s, plan.isStored, target));
-    await gpu.prepare(lowered.map((l) => l.kernel));
-
-    const slots = plan.slots.map(({ bytes }, i) => ({
-      buffer: gpu.acquire(bytes, `slot ${i}`),
-      offset: 0,
-      size: bytes,
-    }));
-    plan.slots.forEach((slot, i) => {
-      if (slot.clear) gpu.write(slots[i], new Uint8Array(slot.bytes));
-    });
-    // All uniform blocks in one buffer, each at the alignment that a binding needs.
-    const blocks = lowered.flatMap((l) => l.uniform ? [l.uniform] : []);
-    let uniforms: BufferRange | undefined;
-    if (blocks.length > 0) {
-      const size = blocks.length * ALIGNMENT;
-      uniforms = { buffer: gpu.acquire(size, "uniforms"), offset: 0, size };
-      const all = new Uint32Array(size / 4);
-      blocks.forEach((b, i) => all.set(b, i * ALIGNMENT / 4));
-      gpu.write(uniforms, all);
-    }
-    const bound = new Map<Tensor, Storage>();
-    for (const t of plan.leaves) bound.set(t, upload(gpu, t));
-    const rangeOf = (t: Tensor): BufferRange => {
-      const leaf = bound.get(t);
-      if (leaf) return (leaf as GpuStorage).range;
-      const place = plan.places.get(t);
-      if (!place) throw new Error(`plan has no memory for ${t} (made by ${t.node.op})`);
-      return { buffer: slots[place.slot].buffer, offset: place.offset, size: bytesOf(t) };
-    };
-    let block = 0;
-    const launches = lowered.map(({ kernel, tensors, uniform }) => {
-      const ranges = tensors.map(rangeOf);
-      if (uniform) {
-        ranges.push({
-          buffer: uniforms!.buffer,
-          offset: ALIGNMENT * block++,
-          size: uniform.byteLength,
-        });
-      }
-      return { kernel, pipeline: gpu.pipeline(kernel), group: gpu.bindGroup(kernel, ranges) };
-    });
-    const results = plan.roots.map((t) => {
-      const leaf = bound.get(t);
-      if (leaf) return leaf as GpuStorage;
-      if (!plan.places.has(t) && t.size === 0) return allocate(gpu, 4, String(t)); // an effect
-      return new GpuStorage(gpu, rangeOf(t), false);
-    });
-    return new Program(gpu, plan, slots, uniforms, launches, bound, results);
   }
 
   /** Number of dispatches of one run. */
@@ -207,7 +234,7 @@ export class Program {
     this.plan.slots.forEach((slot, i) => {
       if (!(keepResults && slot.result)) this.#gpu.release(this.#slots[i].buffer);
     });
-    if (this.#uniforms) this.#gpu.release(this.#uniforms.buffer);
+    if (this.#uniforms) this.#gpu.release(this.#uniforms);
     return kept;
   }
 }
