@@ -11,20 +11,19 @@ import {
   whole,
 } from "./harness.ts";
 import * as ref from "./reference.ts";
-import { type Arr, at, build, matmul, reduce, transpose, zip } from "./reference.ts";
-
-const normalised = (x: Arr, axes: number[], epsilon: number): Arr => {
-  const m = reduce(x, axes, ref.mean, true), v = reduce(x, axes, (w) => ref.variance(w, 0), true);
-  return zip((a, b, c) => (a - b) / Math.sqrt(c + epsilon), x, m, v);
-};
+import { type Arr, at, build, matmul, transpose, zip } from "./reference.ts";
+import {
+  attend,
+  convolved,
+  entropy,
+  normalised,
+  rotated,
+  running,
+  scaled,
+} from "./reference_functions.ts";
 
 test("rmsNorm() and layerNorm() match the reference", async () => {
-  const rms = (x: Arr) =>
-    zip(
-      (v, m) => v / Math.sqrt(m + 1e-5),
-      x,
-      reduce(x, [-1], (w) => ref.mean(w.map((v) => v * v)), true),
-    );
+  const rms = (x: Arr) => scaled(x, 1e-5);
   await checkOperation("rmsNorm", [normal(2, 5, 7)], (x) => t.rmsNorm(x, undefined, 1e-5), rms);
   await checkOperation(
     "rmsNorm with weight",
@@ -54,20 +53,6 @@ test("rmsNorm() and layerNorm() match the reference", async () => {
   );
 });
 
-/** Cross-entropy as PyTorch defines it. */
-function entropy(x: Arr, targets: Arr, smoothing: number, reduction: string): Arr {
-  const [, classes] = x.shape, logp = ref.map(ref.softmax(x), Math.log);
-  const counted = targets.data.map((v) => v !== -100);
-  const losses = targets.data.map((v, i) => {
-    if (!counted[i]) return 0;
-    const row = logp.data.slice(i * classes, (i + 1) * classes);
-    return -(1 - smoothing) * row[v] - smoothing * ref.mean(row);
-  });
-  if (reduction === "none") return { shape: [losses.length], data: losses };
-  const sum = ref.total(losses), n = counted.filter(Boolean).length;
-  return { shape: [], data: [reduction === "sum" ? sum : sum / Math.max(1, n)] };
-}
-
 test("crossEntropy() matches the reference with ignored targets, smoothing and every reduction", async () => {
   for (const reduction of ["mean", "sum", "none"] as const) {
     for (const labelSmoothing of [0, 0.2]) {
@@ -85,17 +70,6 @@ test("crossEntropy() matches the reference with ignored targets, smoothing and e
   assertNear([await loss.item(), ...await dx.data()], [0, 0, 0, 0, 0], "nothing counts");
 });
 
-/** Attention of every query head with its key head. */
-function attend(q: Arr, k: Arr, v: Arr, seen: (b: number, i: number, j: number) => number): Arr[] {
-  const [b, h, tq, d] = q.shape, each = h / k.shape[1], tk = k.shape[2];
-  const wide = (x: Arr) =>
-    build([b, h, ...x.shape.slice(2)], (c) => at(x, [c[0], Math.floor(c[1] / each), c[2], c[3]]));
-  const scores = ref.map(matmul(q, transpose(wide(k))), (s) => s / Math.sqrt(d));
-  const masked = build([b, h, tq, tk], (c) => at(scores, c) + seen(c[0], c[2], c[3]));
-  const p = ref.softmax(masked);
-  return [matmul(p, wide(v)), p];
-}
-
 const NEVER = -1e30;
 
 test("attention() matches the reference: full, causal, masked, with fewer key heads", async () => {
@@ -104,7 +78,7 @@ test("attention() matches the reference: full, causal, masked, with fewer key he
     const { output, probabilities } = t.attention(a, b, c, o);
     return [output, probabilities];
   };
-  const causal = (_: number, i: number, j: number) => j > i ? NEVER : 0;
+  const causal = ([, , i, j]: readonly number[]) => j > i ? NEVER : 0;
   await checkOperation("attention", [q, k, v], both({}), (a, b, c) => attend(a, b, c, () => 0));
   await checkOperation(
     "causal",
@@ -128,21 +102,21 @@ test("attention() matches the reference: full, causal, masked, with fewer key he
     "longer keys",
     [q, normal(2, 4, 8, 6), normal(2, 4, 8, 3)],
     both({ causal: true }),
-    (a, b, c) => attend(a, b, c, (_, i, j) => j > i + 3 ? NEVER : 0),
+    (a, b, c) => attend(a, b, c, ([, , i, j]) => j > i + 3 ? NEVER : 0),
   );
   const keep = truth([2, 1, 1, 5], [1, 1, 1, 0, 0, 1, 1, 1, 1, 1]);
   await checkOperation(
     "padded",
     [q, k, v, keep],
     (a, b, c, m) => both({ mask: m })(a, b, c),
-    (a, b, c, m) => attend(a, b, c, (n, _, j) => at(m, [n, 0, 0, j]) ? 0 : NEVER),
+    (a, b, c, m) => attend(a, b, c, ([n, , , j]) => at(m, [n, 0, 0, j]) ? 0 : NEVER),
   );
   const bias: Input = normal(5, 5);
   await checkOperation(
     "additive mask",
     [q, k, v, bias],
     (a, b, c, m) => both({ mask: m })(a, b, c),
-    (a, b, c, m) => attend(a, b, c, (_, i, j) => at(m, [i, j])),
+    (a, b, c, m) => attend(a, b, c, ([, , i, j]) => at(m, [i, j])),
   );
 });
 
@@ -166,21 +140,9 @@ test("rotary embedding matches the reference", async () => {
     "applyRotary",
     [normal(2, 3, 4, 6), normal(2, 4, 6), normal(2, 4, 6)],
     t.applyRotary,
-    (x, c, s) =>
-      build(x.shape, ([b, h, i, j]) => {
-        const other = j < 3 ? -at(x, [b, h, i, j + 3]) : at(x, [b, h, i, j - 3]);
-        return at(x, [b, h, i, j]) * at(c, [b, i, j]) + other * at(s, [b, i, j]);
-      }),
+    rotated,
   );
 });
-
-function running(x: Arr, axis: number, join: (a: number, b: number) => number): Arr {
-  return build(x.shape, (c) => {
-    let y = at(x, c.map((v, i) => i === axis ? 0 : v));
-    for (let j = 1; j <= c[axis]; j++) y = join(y, at(x, c.map((v, i) => i === axis ? j : v)));
-    return y;
-  });
-}
 
 test("cumsum() and cumprod() match the reference, short and in several runs", async () => {
   const sum = (a: number, b: number) => a + b, product = (a: number, b: number) => a * b;
@@ -210,20 +172,6 @@ test("cumsum() and cumprod() match the reference, short and in several runs", as
   assertEquals([...await t.cumsum(t.tensor(new Int32Array([3, -1, 4]))).data()], [3, 2, 6]);
   assertEquals([...await t.cumprod(t.tensor([2, 0, 5, 3])).data()], [2, 0, 0, 0]);
 });
-
-function convolved(x: Arr, w: Arr, stride: number[], padding: number[]): Arr {
-  const [b, ch, h, wd] = x.shape, [o, , kh, kw] = w.shape;
-  const rows = Math.floor((h + 2 * padding[0] - kh) / stride[0]) + 1;
-  const columns = Math.floor((wd + 2 * padding[1] - kw) / stride[1]) + 1;
-  return build([b, o, rows, columns], ([n, f, i, j]) => {
-    let s = 0;
-    for (const [c, y, z] of ref.coordinates([ch, kh, kw])) {
-      const r = i * stride[0] + y - padding[0], q = j * stride[1] + z - padding[1];
-      if (r >= 0 && r < h && q >= 0 && q < wd) s += at(x, [n, c, r, q]) * at(w, [f, c, y, z]);
-    }
-    return s;
-  });
-}
 
 test("conv2d() matches the reference: patches, strides, padding", async () => {
   for (

@@ -1,28 +1,8 @@
 import { assertEquals } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { assertNear, checkOperation, normal, test, truth, whole } from "./harness.ts";
-import { type Arr, at, build, coordinates, position, sizeOf } from "./reference.ts";
-
-/** x[..., index[i], ...]: the index takes the place of the axis. */
-const taken = (x: Arr, index: Arr, axis: number): Arr =>
-  build([...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)], (c) => {
-    const n = index.shape.length;
-    const i = at(index, c.slice(axis, axis + n));
-    return at(x, [...c.slice(0, axis), i, ...c.slice(axis + n)]);
-  });
-
-const takenAlong = (x: Arr, index: Arr, axis: number): Arr =>
-  build(index.shape, (c) => at(x, c.map((v, i) => i === axis ? at(index, c) : v)));
-
-function addedAlong(source: Arr, index: Arr, size: number, axis: number): Arr {
-  const shape = source.shape.map((d, i) => i === axis ? size : d);
-  const data = new Array<number>(sizeOf(shape)).fill(0);
-  for (const c of coordinates(source.shape)) {
-    const to = c.map((v, i) => i === axis ? at(index, c) : v);
-    if (to[axis] >= 0 && to[axis] < size) data[position(shape, to)] += at(source, c);
-  }
-  return { shape, data };
-}
+import { type Arr, at, build, coordinates, position } from "./reference.ts";
+import { addedAlong, best, taken, takenAlong } from "./reference_functions.ts";
 
 test("take() picks slices along any axis, with indices of any shape", async () => {
   await checkOperation(
@@ -162,14 +142,6 @@ test("oneHot() marks the class, and none for outsiders", async () => {
   assertEquals(y.shape, [2, 2, 3]);
   assertEquals([...await y.data()], [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
 });
-
-/** Positions of the best elements of a list, of equal ones the first. */
-function best(v: readonly number[], k: number, largest: boolean): number[] {
-  return v.map((_, i) => i).sort((a, b) => (largest ? v[b] - v[a] : v[a] - v[b]) || a - b).slice(
-    0,
-    k,
-  );
-}
 
 test("topK(), sort(), argmax() and argmin() agree with a stable sort along any axis", async () => {
   const shape = [3, 7, 2];
