@@ -1,4 +1,5 @@
 /** Reverse-mode differentiation as a transformation of the graph. */
+import { secondSelves } from "./checkpoint.ts";
 import { add, full, zeros } from "./elementwise.ts";
 import { GRADIENT_RULES } from "./gradient_rules.ts";
 import type { Tensor } from "./graph.ts";
@@ -63,6 +64,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], upstream?: Tenso
       active.add(t);
     }
   }
+  const secondSelf = secondSelves(order);
   const grads = new Map<Tensor, Tensor>();
   if (active.has(loss)) grads.set(loss, upstream ?? full(loss.shape, 1));
   for (let i = order.length - 1; i >= 0; i--) {
@@ -76,7 +78,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], upstream?: Tenso
           `use stopGradient() if none should flow through it`,
       );
     }
-    const parts = rule(t.node, g);
+    const parts = rule(secondSelf(t).node, g);
     t.node.inputs.forEach((x, j) => {
       const part = parts[j];
       if (!part || !active.has(x)) return;

@@ -42,6 +42,10 @@ export function setReader(r: Reader | undefined): void {
 }
 
 let nextId = 1;
+/** The number that the next tensor will get. */
+export function nextTensorId(): number {
+  return nextId;
+}
 
 /**
  * A multi-dimensional array, lazily computed. Made by {@linkcode tensor} and by operations;

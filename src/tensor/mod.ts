@@ -32,6 +32,7 @@ export * from "./dispatch.ts";
 export * from "./explain.ts";
 export * from "./functional.ts";
 export { pack, packedOffsets } from "./pack.ts";
+export { checkpoint, type Part } from "./checkpoint.ts";
 export { gradients, valueAndGrad } from "./grad.ts";
 export * from "./session.ts";
 export * from "./compile.ts";

@@ -292,7 +292,7 @@ function makeSteps(
   const steps: Step[] = [];
   const effects: Step[] = [];
   const done = new Set<Node>();
-  for (const t of kernels) {
+  for (const t of inOrder(kernels, isStored, host)) {
     if (absorbed.has(t) || done.has(t.node)) continue;
     const source = host.get(t);
     if (source) {
@@ -308,6 +308,35 @@ function makeSteps(
   const before = isStored;
   isStored = (t) => before(t) && !absorbed.has(t);
   return { steps: [...steps, ...effects], isStored };
+}
+
+/**
+ * Kernels in the order in which they run: as soon as what they read is there, but not before the
+ * program that made the graph began them. So a part that is computed again for its gradient
+ * (see `checkpoint`) is computed when the gradient gets there, and its memory serves others before.
+ */
+function inOrder(
+  kernels: readonly Tensor[],
+  isStored: (t: Tensor) => boolean,
+  host: ReadonlyMap<Tensor, Tensor>,
+): Tensor[] {
+  const time = new Map<Tensor, number>();
+  for (const k of kernels) {
+    let begun = host.get(k)?.id ?? k.id;
+    if (isInline(k.node.op) || REDUCTIONS.has(k.node.op)) {
+      const seen = new Set<Tensor>();
+      const visit = (t: Tensor) => {
+        if (seen.has(t) || (t !== k && isStored(t))) return;
+        seen.add(t);
+        begun = Math.min(begun, t.id);
+        t.node.inputs.forEach(visit);
+      };
+      visit(k);
+    }
+    for (const r of kernelReads(k, isStored)) begun = Math.max(begun, time.get(r) ?? 0);
+    time.set(k, begun);
+  }
+  return [...kernels].sort((a, b) => time.get(a)! - time.get(b)! || a.id - b.id);
 }
 
 /** Stored tensors that the kernel making `t` reads. */

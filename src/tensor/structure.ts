@@ -14,6 +14,11 @@ export interface Structure {
   leaves: Tensor[];
 }
 
+/** The tensors of a graph as they were made, an order that the schedule goes by. */
+function inCreationOrder(roots: readonly Tensor[]): Tensor[] {
+  return topological(roots).sort((a, b) => a.id - b.id);
+}
+
 /** Attributes as text; JSON alone would make null of infinity and NaN, and 0 of -0. */
 function attributesText(attributes: Node["attributes"]): string {
   return JSON.stringify(
@@ -35,7 +40,7 @@ export function structureOf(roots: readonly Tensor[]): Structure {
   const leaves: Tensor[] = [];
   const lines: string[] = [];
   const name = (t: Tensor) => `${nodes.get(t.node)}.${t.node.op === "leaf" ? 0 : t.index}`;
-  const order = topological(roots);
+  const order = inCreationOrder(roots);
   refuseDisposed(order);
   for (const t of order) {
     if (nodes.has(t.node)) continue;
@@ -60,7 +65,7 @@ export function structureOf(roots: readonly Tensor[]): Structure {
 export function copyGraph(roots: readonly Tensor[]): { roots: Tensor[]; leaves: Tensor[] } {
   const copies = new Map<Tensor, Tensor>();
   const leaves: Tensor[] = [];
-  for (const t of topological(roots)) {
+  for (const t of inCreationOrder(roots)) {
     if (copies.has(t)) continue;
     if (t.node.op === "leaf") {
       const leaf = placeholder(t.shape, t.dtype, t.name);
