@@ -22,7 +22,15 @@ const LIMITS = [
 
 const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
 /** Optional features that kernels can use; each is requested when the adapter lists it. */
-const FEATURES = ["timestamp-query", "subgroups", "shader-f16", SUBGROUP_MATRIX];
+export const GPU_FEATURES = [
+  "timestamp-query",
+  "subgroups",
+  "shader-f16",
+  SUBGROUP_MATRIX,
+] as const;
+
+/** An optional feature of a device, by its WebGPU name. */
+export type GpuFeature = (typeof GPU_FEATURES)[number];
 
 /** The device's compute limits, in bytes or counts as the WebGPU specification defines them. */
 export interface GpuLimits {
@@ -104,9 +112,18 @@ function adapterWords(info: GPUAdapterInfo): { name: string; driver: string } {
   return { name: device.replace(/-+$/, ""), driver: description };
 }
 
-/** Describes an open device. */
-export function adapterFacts(device: GPUDevice, info: GPUAdapterInfo): AdapterFacts {
-  const features: ReadonlySet<string> = device.features as unknown as ReadonlySet<string>;
+/**
+ * Describes an open device.
+ *
+ * @param without Features to say nothing of, so that nobody uses them.
+ */
+export function adapterFacts(
+  device: GPUDevice,
+  info: GPUAdapterInfo,
+  without: readonly GpuFeature[] = [],
+): AdapterFacts {
+  const has = (name: GpuFeature): boolean =>
+    !without.includes(name) && (device.features as unknown as ReadonlySet<string>).has(name);
   const { subgroupMinSize: min, subgroupMaxSize: max } = info as Info;
   const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
   return {
@@ -114,18 +131,25 @@ export function adapterFacts(device: GPUDevice, info: GPUAdapterInfo): AdapterFa
     vendor: info.vendor,
     architecture: info.architecture,
     software: isSoftware(info),
-    subgroups: features.has("subgroups") && min !== undefined && max !== undefined
+    subgroups: has("subgroups") && min !== undefined && max !== undefined
       ? { min, max }
       : undefined,
-    f16: features.has("shader-f16"),
-    timestamps: features.has("timestamp-query"),
-    subgroupMatrix: features.has(SUBGROUP_MATRIX),
+    f16: has("shader-f16"),
+    timestamps: has("timestamp-query"),
+    subgroupMatrix: has(SUBGROUP_MATRIX),
     limits: limits as unknown as GpuLimits,
   };
 }
 
-/** The device descriptor that asks for every useful feature and limit that the adapter has. */
-export function deviceRequest(adapter: GPUAdapter): GPUDeviceDescriptor {
+/**
+ * The device descriptor that asks for every useful feature and limit that the adapter has.
+ *
+ * @param without Features to leave out.
+ */
+export function deviceRequest(
+  adapter: GPUAdapter,
+  without: readonly GpuFeature[] = [],
+): GPUDeviceDescriptor {
   const features: ReadonlySet<string> = adapter.features as unknown as ReadonlySet<string>;
   const requiredLimits: Record<string, number> = {};
   for (const name of LIMITS) {
@@ -134,7 +158,9 @@ export function deviceRequest(adapter: GPUAdapter): GPUDeviceDescriptor {
   }
   return {
     label: "moiie-lab",
-    requiredFeatures: FEATURES.filter((name) => features.has(name)) as GPUFeatureName[],
+    requiredFeatures: GPU_FEATURES.filter((name) =>
+      features.has(name) && !without.includes(name)
+    ) as GPUFeatureName[],
     requiredLimits,
   };
 }

@@ -5,6 +5,7 @@
  */
 
 import type { GpuMemory } from "./account.ts";
+import type { AdapterFacts } from "./adapter.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** The numbered source lines around `line` (1-based), with a mark at the line. */
@@ -58,23 +59,54 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : Number(value.toFixed(2))} ${units[unit]}`;
 }
 
+/** The error for a request that no buffer of the device can fulfil, whatever is free. */
+export function tooLarge(bytes: number, label: string, adapter: AdapterFacts): RangeError {
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const what = `Cannot allocate ${bytes} bytes (${formatBytes(bytes)}) for "${label}"`;
+  if (!(bytes >= 0)) return new RangeError(`${what}: a size is a number of bytes, at least 0.`);
+  const [verb, name, limit] = bytes > maxBufferSize
+    ? ["a buffer holds", "maxBufferSize", maxBufferSize]
+    : ["a kernel can bind", "maxStorageBufferBindingSize", maxStorageBufferBindingSize];
+  return new RangeError(
+    `${what}: ${verb} at most ${limit} bytes (${formatBytes(limit)}) on ${adapter.name} ` +
+      `(${name}). Use a smaller batch or model, or split the tensor.`,
+  );
+}
+
 /** The error for a buffer that the device had no room for: what was asked for and what is held. */
 export function outOfMemory(
   { size, label, where, largest, held, cause }: {
     readonly size: number;
     readonly label: string;
     readonly where: string;
-    readonly largest: readonly { readonly label: string; readonly bytes: number }[];
+    readonly largest: readonly {
+      readonly label: string;
+      readonly owner: string;
+      readonly bytes: number;
+    }[];
     readonly held: GpuMemory;
     readonly cause: unknown;
   },
 ): Error {
-  const names = largest.map(({ label, bytes }) => `"${label}" ${formatBytes(bytes)}`).join(", ");
+  const owners = Object.entries(held.owners)
+    .map(([owner, { bytes, buffers }]) => `${owner} ${formatBytes(bytes)} in ${buffers}`);
+  const names = largest.map(({ label, owner, bytes }) =>
+    `"${label}" of ${owner} ${formatBytes(bytes)}`
+  );
   return new Error(
-    `Out of GPU memory allocating ${formatBytes(size)} for "${label}" on ${where}: ` +
-      `${formatBytes(held.live)} were held in ${held.buffers} buffers (largest: ${names}), ` +
-      `${formatBytes(held.pooled)} in free ones, which are now destroyed. Use a smaller batch or ` +
-      "model, dispose tensors that are no longer needed, or close other programs on the GPU.",
+    `Out of GPU memory allocating ${formatBytes(size)} for "${label}" on ${where}. Held: ` +
+      `${formatBytes(held.live)} in ${held.buffers} buffers (${owners.join(", ") || "none"}; ` +
+      `largest: ${names.join(", ") || "none"}), and ${formatBytes(held.pooled)} in free ones, ` +
+      "which are destroyed by now. Use a smaller batch or model, dispose tensors that are no " +
+      "longer needed, or close other programs on the GPU.",
     { cause },
   );
+}
+
+/** Different labels, the first few of them in quotes. */
+export function labelList(labels: Iterable<string>, shown: number = 8): string {
+  const all = [...new Set(labels)];
+  const more = all.length - shown;
+  return all.slice(0, shown).map((label) => `"${label}"`).join(", ") +
+    (more > 0 ? `, and ${more} more` : "");
 }

@@ -4,27 +4,39 @@
  * @module
  */
 
-import type { GpuCounters, GpuMemory } from "./account.ts";
+import type { BufferRequest, GpuCounters, GpuMemory } from "./account.ts";
 import type { AdapterFacts } from "./adapter.ts";
-import { BUFFER_USAGE, MAP_READ } from "./constants.ts";
-import { formatBytes, outOfMemory } from "./errors.ts";
+import { MAP_READ } from "./constants.ts";
+import { labelList } from "./errors.ts";
 import type { BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
 import { LateErrors } from "./late_errors.ts";
-import { paced } from "./pace.ts";
+import { DeviceMemory } from "./memory.ts";
 import { PipelineCache } from "./pipelines.ts";
-import { BufferPool, sizeClass } from "./pool.ts";
-import { type KernelTime, Profile } from "./profile.ts";
+import { Poison } from "./poison.ts";
+import { hostTimes, type KernelTime, Profile } from "./profile.ts";
 import type { ProviderName } from "./provider.ts";
 import { checkBindings, checkWrite, planRead } from "./ranges.ts";
+import { Watch } from "./watch.ts";
 
-const STORAGE = BUFFER_USAGE.storage | BUFFER_USAGE.uniform | BUFFER_USAGE.copySrc |
-  BUFFER_USAGE.copyDst;
-const STAGING = BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst;
-/** Free buffers are kept up to this size, or up to what is in use, whichever is more. */
-const KEEP_BYTES = 256 * 2 ** 20;
-const KEEP_STAGING_BYTES = 64 * 2 ** 20;
 /** How long a failed wait may wait for the report that the device was lost, ms. */
 const LOSS_REPORT_MS = 50;
+/** How long a submission may take unless told otherwise, s. */
+const HANG_SECONDS = 120;
+
+/** How a {@linkcode Gpu} behaves. */
+export interface GpuBehaviour {
+  /**
+   * A wait ends with an error, which names the kernels, when submitted work has not finished after
+   * this many seconds for each submission. Default 120. Deno's own WebGPU halts the whole program
+   * while it waits, so there nothing can watch.
+   */
+  readonly hangSeconds?: number;
+  /**
+   * For debugging, slow: every acquired buffer, and before each kernel whatever it only writes, is
+   * filled with 0xFF (NaN), so that a read of what nobody wrote shows. Default false.
+   */
+  readonly poison?: boolean;
+}
 
 /** An open GPU. Make one with `openGpu`. */
 export class Gpu implements Disposable {
@@ -38,11 +50,12 @@ export class Gpu implements Disposable {
   readonly lost: Promise<GPUDeviceLostInfo>;
 
   readonly #owned: boolean;
-  readonly #buffers = new BufferPool(KEEP_BYTES);
-  readonly #staging = new BufferPool(KEEP_STAGING_BYTES);
+  readonly #memory: DeviceMemory;
   readonly #pipelines: PipelineCache;
-  readonly #counts = { buffers: 0, bindGroups: 0, submits: 0, dispatches: 0 };
+  readonly #counts = { bindGroups: 0, submits: 0, dispatches: 0 };
   readonly #late = new LateErrors();
+  readonly #watch: Watch;
+  readonly #poison: Poison | undefined;
   #closed: string | undefined;
 
   /** Use `openGpu`. */
@@ -51,51 +64,76 @@ export class Gpu implements Disposable {
     provider: ProviderName | "given",
     adapter: AdapterFacts,
     owned: boolean,
+    behaviour: GpuBehaviour = {},
   ) {
+    const { hangSeconds = HANG_SECONDS, poison = false } = behaviour;
     this.device = device;
     this.provider = provider;
     this.adapter = adapter;
     this.#owned = owned;
+    this.#memory = new DeviceMemory(device, adapter, this.#late);
     this.#pipelines = new PipelineCache(device, this.#late.expect);
+    this.#watch = new Watch(hangSeconds, adapter.name);
+    this.#poison = poison ? new Poison(device) : undefined;
     device.addEventListener("uncapturederror", this.#late.collect as EventListener);
     this.lost = device.lost.then((info) => {
-      this.#closed ??= `The GPU device was lost (${info.reason ?? "unknown"}: ${info.message}). ` +
-        "Open a new one with openGpu() and restore the last checkpoint.";
+      this.#close(lossMessage(info, this.#watch.underWay(), this.#late.lastSubmit));
       return info;
     });
   }
 
   /** What was ever created or done. */
   get counters(): GpuCounters {
-    return { ...this.#counts, pipelines: this.#pipelines.created };
+    const { created: buffers } = this.#memory;
+    return { ...this.#counts, buffers, pipelines: this.#pipelines.created };
   }
 
-  /** The device memory that is held, in bytes. */
+  /** The device memory that is held, in bytes, and by whom. */
   memory(): GpuMemory {
-    const { live, peak, pooled, count } = this.#buffers;
-    return { live, peak, pooled: pooled + this.#staging.pooled, buffers: count };
+    return this.#memory.report();
   }
 
   /**
    * A storage buffer of at least `bytes` bytes, from the pool when one fits. Its contents are
-   * undefined. Running out of memory surfaces at the next `read`, `idle` or `check`.
+   * undefined. Running out of memory surfaces at the next `read`, `idle` or `check`; use `acquireAll`
+   * for large buffers.
    *
    * @param bytes Size wanted.
    * @param label Shown in errors.
-   * @throws RangeError when the device cannot have a buffer of that size.
+   * @param owner In whose account it goes; see {@linkcode GpuMemory.owners}.
+   * @throws RangeError when the device cannot have or bind a buffer of that size.
    */
-  acquire(bytes: number, label: string = "buffer"): GPUBuffer {
+  acquire(bytes: number, label: string = "buffer", owner: string = "other"): GPUBuffer {
     this.#alive();
-    const { maxBufferSize } = this.adapter.limits;
-    if (!(bytes >= 0 && bytes <= maxBufferSize)) {
-      throw new RangeError(
-        `Cannot allocate ${bytes} bytes (${formatBytes(bytes)}) for "${label}": a buffer on ` +
-          `${this.adapter.name} holds at most ${maxBufferSize} bytes ` +
-          `(${formatBytes(maxBufferSize)}). Use a smaller batch or model, or split the tensor.`,
-      );
-    }
-    const size = sizeClass(bytes, maxBufferSize);
-    return this.#buffers.acquire(size, label, () => this.#create(size, STORAGE, label));
+    const buffer = this.#memory.acquire({ bytes, label, owner });
+    this.#poison?.fill(buffer);
+    return buffer;
+  }
+
+  /**
+   * Storage buffers like `acquire`, with the device's word that it has the memory for them: when it
+   * has not, the pool's free buffers are destroyed and it is asked once more. Waits only if a buffer
+   * has to be created.
+   *
+   * @throws RangeError when the device cannot have or bind a buffer of such a size; Error when the
+   * memory does not suffice, with who holds how much of it. Nothing is acquired then.
+   */
+  async acquireAll(requests: readonly BufferRequest[]): Promise<GPUBuffer[]> {
+    this.#alive();
+    const buffers = await this.#memory.acquireAll(requests, (start) => this.#watch.wait(start));
+    this.#alive();
+    for (const buffer of buffers) this.#poison?.fill(buffer);
+    return buffers;
+  }
+
+  /**
+   * Moves an acquired buffer into another owner's account, under another label if one is given.
+   *
+   * @throws Error when the buffer is not an acquired one.
+   */
+  assign(buffer: GPUBuffer, owner: string, label?: string): void {
+    if (this.#closed !== undefined) return;
+    if (!this.#memory.assign(buffer, owner, label)) throw notHeld(buffer);
   }
 
   /**
@@ -105,18 +143,12 @@ export class Gpu implements Disposable {
    */
   release(buffer: GPUBuffer): void {
     if (this.#closed !== undefined) return;
-    if (!this.#buffers.release(buffer)) {
-      throw new Error(
-        `Buffer "${buffer.label}" (${buffer.size} bytes) is not held by this Gpu: it was released ` +
-          "before, or it comes from elsewhere. Release every acquired buffer exactly once.",
-      );
-    }
+    if (!this.#memory.release(buffer)) throw notHeld(buffer);
   }
 
   /** Destroys the free buffers that are kept for reuse. */
   trim(): void {
-    this.#buffers.trim();
-    this.#staging.trim();
+    this.#memory.trim();
   }
 
   /**
@@ -165,18 +197,13 @@ export class Gpu implements Disposable {
     if (ranges.length === 0) return [];
     const limit = this.adapter.limits.maxBufferSize;
     const { parts, total } = planRead(ranges, limit);
-    const size = sizeClass(total, limit);
-    const staging = this.#staging.acquire(
-      size,
-      "staging",
-      () => this.#create(size, STAGING, "staging"),
-    );
+    const staging = this.#memory.staging(total);
     try {
       const encoder = this.device.createCommandEncoder({ label: "read" });
       for (const { buffer, from, length, at } of parts) {
         if (length > 0) encoder.copyBufferToBuffer(buffer, from, staging, at, length);
       }
-      this.#submit(encoder);
+      this.#submit(encoder, []);
       const mapped = await this.#settle(async () => {
         await staging.mapAsync(MAP_READ, 0, Math.max(4, total));
         return staging.getMappedRange(0, Math.max(4, total));
@@ -184,8 +211,12 @@ export class Gpu implements Disposable {
       return parts.map(({ begin, size }) => mapped.slice(begin, begin + size));
     } finally {
       // After a loss there is nothing to unmap, and wgpu would throw over the error under way.
-      if (this.#closed === undefined && staging.mapState === "mapped") staging.unmap();
-      this.#staging.release(staging);
+      if (this.#closed === undefined) {
+        // A wait that was given up leaves the map pending.
+        if (staging.mapState === "pending") this.#memory.discard(staging);
+        else if (staging.mapState === "mapped") staging.unmap();
+      }
+      this.#memory.release(staging);
     }
   }
 
@@ -205,7 +236,13 @@ export class Gpu implements Disposable {
    */
   async prepare(kernels: readonly Kernel[]): Promise<void> {
     this.#alive();
-    await paced(() => this.#pipelines.prepare(kernels));
+    try {
+      await this.#watch.wait(() => this.#pipelines.prepare(kernels));
+    } catch (error) {
+      await this.#lossReport();
+      this.#alive();
+      throw error;
+    }
     this.#late.throwAny();
   }
 
@@ -218,11 +255,13 @@ export class Gpu implements Disposable {
     this.#alive();
     checkBindings(kernel, buffers, this.adapter.limits);
     this.#counts.bindGroups++;
-    return this.device.createBindGroup({
+    const group = this.device.createBindGroup({
       label: kernel.label,
       layout: this.#pipelines.groupLayout(kernel.bindings),
       entries: buffers.map((resource, binding) => ({ binding, resource })),
     });
+    this.#poison?.bound(group, kernel, buffers);
+    return group;
   }
 
   /**
@@ -233,6 +272,13 @@ export class Gpu implements Disposable {
    */
   submit(launches: readonly Launch[], copies: readonly Copy[] = [], profile?: Profile): void {
     this.#alive();
+    if (this.#poison && launches.length > 0) {
+      if (launches.length > 1) {
+        for (const launch of launches) this.submit([launch], [], profile);
+        return this.submit([], copies, profile);
+      }
+      this.#poison.before(launches[0].group);
+    }
     const encoder = this.device.createCommandEncoder({ label: launches[0]?.kernel.label });
     const limit = this.adapter.limits.maxComputeWorkgroupsPerDimension;
     let pass = profile || launches.length === 0 ? undefined : encoder.beginComputePass();
@@ -257,7 +303,7 @@ export class Gpu implements Disposable {
     profile?.resolve(encoder);
     this.#late.lastSubmit = launches;
     this.#counts.dispatches += launches.length;
-    this.#submit(encoder);
+    this.#submit(encoder, launches);
   }
 
   /**
@@ -269,18 +315,25 @@ export class Gpu implements Disposable {
     this.#alive();
     if (!this.adapter.timestamps) {
       throw new Error(
-        `Cannot time kernels: ${this.adapter.name} (${this.provider}) has no timestamp queries.`,
+        `Cannot time kernels of several submissions: ${this.adapter.name} (${this.provider}) has ` +
+          "no timestamp queries. Use profiled(), which times from outside then.",
       );
     }
     return new Profile(this.device, (buffer, bytes) => this.read(buffer, 0, bytes));
   }
 
   /**
-   * Runs launches and times each dispatch on the device.
-   *
-   * @throws Error when the adapter has no timestamp queries.
+   * Runs launches and times each dispatch: on the device where the adapter has timestamp queries, else
+   * from outside, one dispatch at a time, which adds the way there and back (`clock` tells which).
    */
   async profiled(launches: readonly Launch[]): Promise<KernelTime[]> {
+    if (!this.adapter.timestamps) {
+      await this.idle();
+      return await hostTimes(launches, async (launch) => {
+        this.submit([launch]);
+        await this.idle();
+      });
+    }
     const profile = this.profile();
     this.submit(launches, [], profile);
     return await profile.times();
@@ -307,10 +360,9 @@ export class Gpu implements Disposable {
 
   /** Destroys all buffers and, unless the caller gave it, the device. */
   dispose(): void {
-    this.#closed = "This Gpu was disposed; open another with openGpu().";
+    this.#close("This Gpu was disposed; open another with openGpu().");
     this.device.removeEventListener("uncapturederror", this.#late.collect as EventListener);
-    this.#buffers.destroy();
-    this.#staging.destroy();
+    this.#memory.destroy();
     if (this.#owned) this.device.destroy();
   }
 
@@ -323,35 +375,25 @@ export class Gpu implements Disposable {
     if (this.#closed !== undefined) throw new Error(this.#closed);
   }
 
-  #submit(encoder: GPUCommandEncoder): void {
+  /** Every call from now on, and every wait under way, fails with this message. */
+  #close(message: string): void {
+    this.#closed ??= message;
+    this.#watch.fail(() => new Error(this.#closed));
+  }
+
+  #submit(encoder: GPUCommandEncoder, launches: readonly Launch[]): void {
     this.device.queue.submit([encoder.finish()]);
+    this.#watch.submitted(launches);
     this.#counts.submits++;
   }
 
-  #create(size: number, usage: number, label: string): GPUBuffer {
-    this.device.pushErrorScope("out-of-memory");
-    const buffer = this.device.createBuffer({ size, usage, label });
-    const scope = this.device.popErrorScope();
-    this.#late.expect(scope.then((cause) => {
-      if (!cause) return undefined;
-      const where = this.adapter.name;
-      const largest = this.#buffers.largest(5);
-      const error = outOfMemory({ size, label, where, largest, held: this.memory(), cause });
-      this.trim();
-      return error;
-    }));
-    this.#counts.buffers++;
-    return buffer;
-  }
-
-  /** Begins a wait, then throws what went wrong up to its end. */
+  /** Begins a wait for the submitted work, then throws what went wrong up to its end. */
   async #settle<T>(start: () => Promise<T>): Promise<T> {
-    const outcome = await paced(async () => {
+    const outcome = await this.#watch.work(async () => {
       const [result] = await Promise.allSettled([start(), ...this.#late.pending]);
       return result as PromiseSettledResult<T>;
     });
-    // A lost device rejects every wait a moment before it reports the loss.
-    if (outcome.status === "rejected") await Promise.race([this.lost, sleep(LOSS_REPORT_MS)]);
+    if (outcome.status === "rejected") await this.#lossReport();
     this.#alive();
     this.#late.throwAny();
     if (outcome.status === "rejected") {
@@ -359,6 +401,32 @@ export class Gpu implements Disposable {
     }
     return outcome.value;
   }
+
+  /** A lost device rejects every wait a moment before it reports the loss. */
+  async #lossReport(): Promise<void> {
+    if (this.#closed === undefined) await Promise.race([this.lost, sleep(LOSS_REPORT_MS)]);
+  }
+}
+
+function lossMessage(
+  { reason, message }: GPUDeviceLostInfo,
+  underWay: string,
+  lastSubmit: readonly Launch[],
+): string {
+  const last = labelList(lastSubmit.map(({ kernel }) => kernel.label));
+  const during = underWay ? ` while it worked on ${underWay}` : last ? ` after ${last}` : "";
+  return `The GPU device was lost${during} (${
+    reason ?? "unknown"
+  }: ${message}). What was only in ` +
+    "its memory is gone. Open a new session with lab(), or a new device with openGpu(), and " +
+    "restore the last checkpoint.";
+}
+
+function notHeld(buffer: GPUBuffer): Error {
+  return new Error(
+    `Buffer "${buffer.label}" (${buffer.size} bytes) is not held by this Gpu: it was released ` +
+      "before, or it comes from elsewhere. Release every acquired buffer exactly once.",
+  );
 }
 
 function sleep(ms: number): Promise<void> {

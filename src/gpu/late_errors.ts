@@ -5,16 +5,18 @@
  * @module
  */
 
+import { labelList } from "./errors.ts";
 import type { Launch } from "./kernel.ts";
-
-const LABELS_SHOWN = 8;
 
 /** The errors of one device that nobody has seen yet. */
 export class LateErrors {
   /** The launches that were submitted last, named in errors that do not say where they come from. */
   lastSubmit: readonly Launch[] = [];
   readonly #pending = new Set<Promise<void>>();
-  #errors: Error[] = [];
+  /** Errors with a known cause: a kernel that does not compile, a buffer that found no room. */
+  #causes: Error[] = [];
+  /** What WebGPU refused, often in consequence. */
+  #refusals: Error[] = [];
 
   /** Checks under way, whose outcome a wait must include. */
   get pending(): Iterable<Promise<void>> {
@@ -24,7 +26,7 @@ export class LateErrors {
   /** Adds a check that may turn out an error. */
   readonly expect = (check: Promise<Error | undefined>): void => {
     const pending = check.then((error) => {
-      if (error) this.#errors.push(error);
+      if (error) this.#causes.push(error);
     }, () => {
       // Error scopes reject only when the device is lost, which has its own message.
     }).finally(() => this.#pending.delete(pending));
@@ -36,22 +38,20 @@ export class LateErrors {
     event.preventDefault();
     const { error } = event;
     // What follows from an error already collected says nothing new.
-    if (this.#errors.length > 0 && error.message.includes("[Invalid CommandBuffer")) return;
-    const labels = [...new Set(this.lastSubmit.map(({ kernel }) => `"${kernel.label}"`))];
-    const more = labels.length > LABELS_SHOWN ? ", …" : "";
-    const last = labels.length > 0
-      ? `\nLast submitted: ${labels.slice(0, LABELS_SHOWN).join(", ")}${more}`
-      : "";
-    this.#errors.push(
+    if (this.#refusals.length > 0 && error.message.includes("[Invalid CommandBuffer")) return;
+    const labels = labelList(this.lastSubmit.map(({ kernel }) => kernel.label));
+    const last = labels === "" ? "" : `\nLast submitted: ${labels}`;
+    this.#refusals.push(
       new Error(`WebGPU refused the work: ${error.message.trim()}${last}`, { cause: error }),
     );
   };
 
   /** Throws the first error collected, with the number of the others, and forgets them all. */
   throwAny(): void {
-    if (this.#errors.length === 0) return;
-    const [first, ...others] = this.#errors;
-    this.#errors = [];
+    const [first, ...others] = [...this.#causes, ...this.#refusals];
+    if (first === undefined) return;
+    this.#causes = [];
+    this.#refusals = [];
     if (others.length > 0) first.message += `\n(and ${others.length} more)`;
     throw first;
   }

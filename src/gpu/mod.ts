@@ -25,13 +25,14 @@
  * @module
  */
 
-export type { GpuCounters, GpuMemory } from "./account.ts";
-export type { AdapterFacts, GpuLimits } from "./adapter.ts";
+export type { BufferRequest, GpuCounters, GpuMemory, Holding } from "./account.ts";
+export type { AdapterFacts, GpuFeature, GpuLimits } from "./adapter.ts";
 export { formatBytes } from "./errors.ts";
-export { Gpu } from "./gpu.ts";
+export { Gpu, type GpuBehaviour } from "./gpu.ts";
 export type { BindingKind, BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
 export { type GpuOptions, openGpu } from "./open.ts";
 export { paced } from "./pace.ts";
+export { measurePeak, type Peak } from "./peak.ts";
 export { type KernelTime, Profile } from "./profile.ts";
 export {
   type AdapterQuery,
@@ -40,3 +41,4 @@ export {
   type FoundAdapter,
   type ProviderName,
 } from "./provider.ts";
+export { timed } from "./timed.ts";

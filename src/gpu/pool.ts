@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Holding } from "./account.ts";
+
 const SMALLEST_CLASS = 256;
 
 /**
@@ -20,7 +22,28 @@ export function sizeClass(bytes: number, limit: number): number {
   return size <= limit ? size : Math.ceil(bytes / 4) * 4;
 }
 
-/** Buffers of one usage. Free ones wait here for the next request of their size class. */
+/** What a buffer is for, and its size: buffers of equal class can stand in for each other. */
+export interface BufferClass {
+  /** WebGPU usage flags. */
+  readonly usage: number;
+  /** Bytes, a size class. */
+  readonly size: number;
+}
+
+interface Held {
+  readonly kind: BufferClass;
+  label: string;
+  owner: string;
+  /** Not to be used again: its allocation failed, or the device may still write into it. */
+  broken: boolean;
+}
+
+const keyOf = ({ usage, size }: BufferClass): string => `${usage}:${size}`;
+
+/**
+ * Buffers handed out, and free ones that wait for the next request of their class. Together they
+ * never hold more than the most that was ever handed out, or `keep` bytes more than what is.
+ */
 export class BufferPool {
   /** Bytes handed out. */
   live = 0;
@@ -28,11 +51,14 @@ export class BufferPool {
   peak = 0;
   /** Bytes waiting for reuse. */
   pooled = 0;
-  readonly #held = new Map<GPUBuffer, string>();
-  readonly #free = new Map<number, GPUBuffer[]>();
+  readonly #held = new Map<GPUBuffer, Held>();
+  readonly #owners = new Map<string, { bytes: number; buffers: number }>();
+  readonly #free = new Map<string, GPUBuffer[]>();
+  /** The free buffers, those that have waited longest first. */
+  readonly #waiting = new Map<GPUBuffer, BufferClass>();
   readonly #keep: number;
 
-  /** @param keep Free buffers beyond this many bytes (and beyond what is live) are destroyed. */
+  /** @param keep Bytes of free buffers that are kept in any case. */
   constructor(keep: number) {
     this.#keep = keep;
   }
@@ -42,47 +68,77 @@ export class BufferPool {
     return this.#held.size;
   }
 
+  /** What every owner holds, most first. */
+  owners(): Record<string, Holding> {
+    const all = [...this.#owners].map(([name, holding]) => [name, { ...holding }] as const);
+    return Object.fromEntries(all.sort(([, a], [, b]) => b.bytes - a.bytes));
+  }
+
   /** The largest handed-out buffers, for error messages. */
-  largest(count: number): { label: string; bytes: number }[] {
-    return [...this.#held].map(([buffer, label]) => ({ label, bytes: buffer.size }))
+  largest(count: number): { label: string; owner: string; bytes: number }[] {
+    return [...this.#held.values()].filter(({ broken }) => !broken)
+      .map(({ label, owner, kind }) => ({ label, owner, bytes: kind.size }))
       .sort((a, b) => b.bytes - a.bytes).slice(0, count);
   }
 
   /** Hands out a free buffer of exactly this class, or a new one. */
-  acquire(size: number, label: string, create: () => GPUBuffer): GPUBuffer {
-    const free = this.#free.get(size)?.pop();
+  acquire(kind: BufferClass, label: string, owner: string, create: () => GPUBuffer): GPUBuffer {
+    const free = this.#free.get(keyOf(kind))?.pop();
+    if (free) {
+      this.#waiting.delete(free);
+      this.pooled -= kind.size;
+    }
     const buffer = free ?? create();
-    if (free) this.pooled -= size;
-    this.#held.set(buffer, label);
-    this.live += size;
+    this.#held.set(buffer, { kind, label, owner, broken: false });
+    this.#book(owner, kind.size, 1);
+    this.live += kind.size;
     this.peak = Math.max(this.peak, this.live);
+    this.#bound();
     return buffer;
   }
 
   /** Takes a buffer back. Returns false when it was not handed out from here. */
   release(buffer: GPUBuffer): boolean {
-    if (!this.#held.delete(buffer)) return false;
-    const { size } = buffer;
-    this.live -= size;
-    if (this.pooled + size > Math.max(this.#keep, this.live)) {
+    const held = this.#held.get(buffer);
+    if (!held) return false;
+    this.#held.delete(buffer);
+    const { kind, owner, broken } = held;
+    this.#book(owner, -kind.size, -1);
+    this.live -= kind.size;
+    if (broken) {
       buffer.destroy();
       return true;
     }
-    const bucket = this.#free.get(size);
+    const key = keyOf(kind), bucket = this.#free.get(key);
     if (bucket) bucket.push(buffer);
-    else this.#free.set(size, [buffer]);
-    this.pooled += size;
+    else this.#free.set(key, [buffer]);
+    this.#waiting.set(buffer, kind);
+    this.pooled += kind.size;
+    this.#bound();
     return true;
   }
 
-  /** Whether the buffer is handed out from here. */
-  holds(buffer: GPUBuffer): boolean {
-    return this.#held.has(buffer);
+  /** Moves a buffer into another owner's account. Returns false when it was not handed out here. */
+  assign(buffer: GPUBuffer, owner: string, label: string | undefined): boolean {
+    const held = this.#held.get(buffer);
+    if (!held) return false;
+    this.#book(held.owner, -held.kind.size, -1);
+    this.#book(owner, held.kind.size, 1);
+    held.owner = owner;
+    held.label = label ?? held.label;
+    return true;
+  }
+
+  /** Sees to it that a handed-out buffer is destroyed, not kept, when it comes back. */
+  condemn(buffer: GPUBuffer): void {
+    const held = this.#held.get(buffer);
+    if (held) held.broken = true;
   }
 
   /** Destroys all free buffers. */
   trim(): void {
-    for (const bucket of this.#free.values()) for (const buffer of bucket) buffer.destroy();
+    for (const buffer of this.#waiting.keys()) buffer.destroy();
+    this.#waiting.clear();
     this.#free.clear();
     this.pooled = 0;
   }
@@ -92,6 +148,27 @@ export class BufferPool {
     this.trim();
     for (const buffer of this.#held.keys()) buffer.destroy();
     this.#held.clear();
+    this.#owners.clear();
     this.live = 0;
+  }
+
+  #book(owner: string, bytes: number, buffers: number): void {
+    const now = this.#owners.get(owner) ?? { bytes: 0, buffers: 0 };
+    const next = { bytes: now.bytes + bytes, buffers: now.buffers + buffers };
+    if (next.buffers === 0) this.#owners.delete(owner);
+    else this.#owners.set(owner, next);
+  }
+
+  /** Destroys free buffers that are too many, those first that nobody has wanted for longest. */
+  #bound(): void {
+    const most = Math.max(this.#keep, this.peak - this.live);
+    for (const [buffer, kind] of this.#waiting) {
+      if (this.pooled <= most) return;
+      this.#waiting.delete(buffer);
+      // Buckets are in the order of waiting, too.
+      this.#free.get(keyOf(kind))!.shift();
+      buffer.destroy();
+      this.pooled -= kind.size;
+    }
   }
 }

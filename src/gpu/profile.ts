@@ -1,17 +1,37 @@
 /**
- * Timing dispatches with the adapter's timestamp queries.
+ * Timing dispatches with the adapter's timestamp queries, or from outside.
  *
  * @module
  */
 
 import { BUFFER_USAGE } from "./constants.ts";
+import type { Launch } from "./kernel.ts";
 
-/** How long one dispatch took on the device. */
+/** How long one dispatch took. */
 export interface KernelTime {
   /** The kernel's label. */
   readonly label: string;
   /** Milliseconds. Some drivers round to coarse steps. */
   readonly ms: number;
+  /**
+   * Who measured: the device's own clock, or the program's, from the submission to the answer, where
+   * the device has none to show; such a time can be some milliseconds too long.
+   */
+  readonly clock: "device" | "host";
+}
+
+/** Times launches one by one by the program's clock. `run` does one and waits for its end. */
+export async function hostTimes(
+  launches: readonly Launch[],
+  run: (launch: Launch) => Promise<void>,
+): Promise<KernelTime[]> {
+  const times: KernelTime[] = [];
+  for (const launch of launches) {
+    const start = performance.now();
+    await run(launch);
+    times.push({ label: launch.kernel.label, ms: performance.now() - start, clock: "host" });
+  }
+  return times;
 }
 
 /** Dispatches timed by one query set: two queries each, and 4096 is the specification's limit. */
@@ -83,7 +103,7 @@ export class Profile {
         labels.forEach((label, i) => {
           // Some drivers reset their clock between passes; a negative time means nothing.
           const ns = Number(stamps[2 * i + 1] - stamps[2 * i]);
-          times.push({ label, ms: Math.max(0, ns) / 1e6 });
+          times.push({ label, ms: Math.max(0, ns) / 1e6, clock: "device" });
         });
       }
     } finally {

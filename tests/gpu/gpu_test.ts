@@ -95,14 +95,44 @@ testOnEach("profiled() times every dispatch", async (provider) => {
   const x = upload(gpu, [1]);
   const double = launch(gpu, scale(2, "double"), [floats(x, 1)]);
   const triple = launch(gpu, scale(3, "triple"), [floats(x, 1)]);
-  if (!gpu.adapter.timestamps) {
-    await assertRejects(() => gpu.profiled([double]), Error, "timestamp");
-    return;
-  }
   const times = await gpu.profiled([double, triple, double]);
+  const clock = gpu.adapter.timestamps ? "device" : "host";
+  assertEquals(times.map((time) => time.clock), [clock, clock, clock]);
   assertEquals(times.map(({ label }) => label), ["double", "triple", "double"]);
   assert(times.every(({ ms }) => ms >= 0 && ms < 60_000));
   assertEquals(await download(gpu, x, 1), [12]);
+});
+
+testOnEach("profiled() times from outside when the adapter has no clock", async (provider) => {
+  using gpu = await openGpu({ provider, without: ["timestamp-query"] });
+  assertEquals(gpu.adapter.timestamps, false);
+  const x = upload(gpu, [1]);
+  const launches = [scale(2, "double"), scale(3, "triple")]
+    .map((kernel) => launch(gpu, kernel, [floats(x, 1)]));
+  const times = await gpu.profiled(launches);
+  assertEquals(times.map(({ label, clock }) => `${label} ${clock}`), [
+    "double host",
+    "triple host",
+  ]);
+  assert(times.every(({ ms }) => ms > 0));
+  assertEquals(await download(gpu, x, 1), [6]);
+  assertThrows(() => gpu.profile(), Error, "Use profiled()");
+});
+
+testOnEach("openGpu() leaves features out that are not wanted", async (provider) => {
+  using all = await openGpu({ provider, without: [] });
+  using none = await openGpu({ provider, without: ["timestamp-query", "subgroups", "shader-f16"] });
+  const { timestamps, subgroups, f16 } = none.adapter;
+  assertEquals([timestamps, subgroups, f16], [false, undefined, false]);
+  for (const name of ["timestamp-query", "subgroups", "shader-f16"] as GPUFeatureName[]) {
+    assertEquals(none.device.features.has(name), false, name);
+  }
+  assertEquals(all.adapter.f16, all.device.features.has("shader-f16"));
+  // A device of the caller's has them, but they are not used.
+  using guest = await openGpu({ device: all.device, without: ["timestamp-query"] });
+  assertEquals(guest.adapter.timestamps, false);
+  const without = ["subgroup"] as unknown as ["subgroups"];
+  await assertRejects(() => openGpu({ provider, without }), RangeError, "shader-f16");
 });
 
 testOnEach("profile() gathers more dispatches than one query set holds", async (provider) => {
@@ -161,20 +191,6 @@ testOnEach("dispose() gives all memory back and closes the door", async (provide
   await assertRejects(() => gpu.idle(), Error, "disposed");
   gpu.dispose();
   await gpu.lost;
-});
-
-testOnEach("Gpu throws at every call once the device is lost", async (provider) => {
-  const gpu = await openGpu({ provider });
-  const x = upload(gpu, [1]);
-  const reading = gpu.read(x, 0, 4);
-  gpu.device.destroy();
-  await assertRejects(() => reading, Error, "device was lost");
-  await gpu.lost;
-  assertThrows(() => gpu.acquire(4), Error, "device was lost");
-  assertThrows(() => gpu.submit([]), Error, "openGpu()");
-  await assertRejects(() => gpu.check(), Error, "device was lost");
-  gpu.release(x); // Cleaning up after a loss is no error.
-  gpu.dispose();
 });
 
 testOn("dawn", "openGpu() names the remedy, and finds a driver that came later,", async () => {

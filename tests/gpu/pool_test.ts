@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/mod.ts";
 import { BufferPool, sizeClass } from "../../src/gpu/pool.ts";
-import { formatBytes, outOfMemory } from "../../src/gpu/errors.ts";
+import { formatBytes } from "../../src/gpu/errors.ts";
 
 const KIB = 1024;
 
@@ -31,7 +31,7 @@ Deno.test("sizeClass() wastes at most a fifth and never exceeds the limit", () =
 
 Deno.test("acquire() uses a released buffer again and counts what is held", async () => {
   using gpu = await openGpu();
-  assertEquals(gpu.memory(), { live: 0, peak: 0, pooled: 0, buffers: 0 });
+  assertEquals(gpu.memory(), { live: 0, peak: 0, pooled: 0, buffers: 0, owners: {} });
   const a = gpu.acquire(1000, "a");
   const b = gpu.acquire(4000, "b");
   assert(a.size >= 1000 && b.size >= 4000);
@@ -58,36 +58,100 @@ Deno.test("release() refuses a buffer that is not held", async () => {
   assertThrows(() => gpu.release(a), Error, "released before");
 });
 
-Deno.test("BufferPool destroys free buffers beyond its bound", () => {
-  const pool = new BufferPool(512);
-  const buffers = [256, 256, 256].map((size) => pool.acquire(size, "x", () => fakeBuffer(size)));
-  const destroyed = () =>
-    buffers.map((buffer) => (buffer as unknown as { destroyed: boolean }).destroyed);
-  for (const buffer of buffers) pool.release(buffer);
-  assertEquals(destroyed(), [false, false, true]);
-  assertEquals(pool.pooled, 512);
+const USAGE = 128;
+
+/** A pool, and a way to take a fake buffer from it. */
+function fakePool(keep: number): {
+  pool: BufferPool;
+  take: (size: number, owner?: string) => GPUBuffer & { destroyed: boolean };
+} {
+  const pool = new BufferPool(keep);
+  const take = (size: number, owner = "tensor") =>
+    pool.acquire({ usage: USAGE, size }, `${size} bytes`, owner, () => fakeBuffer(size));
+  return { pool, take: take as never };
+}
+
+Deno.test("BufferPool keeps no more than the peak, or its bound more than is live", () => {
+  const { pool, take } = fakePool(512);
+  const small = [256, 256].map((size) => take(size));
+  const large = take(1024);
+  assertEquals([pool.live, pool.peak, pooled(pool)], [1536, 1536, 0]);
+  pool.release(large);
+  pool.release(small[0]);
+  // What is free and what is live were live at once before.
+  assertEquals([pool.live, pooled(pool), large.destroyed], [256, 1280, false]);
+  // Now the sum would exceed both bounds: what has waited longest goes, even where it is largest.
+  const other = take(1280);
+  assertEquals([pool.live, pooled(pool)], [1536, 256]);
+  assertEquals([large.destroyed, small[0].destroyed], [true, false]);
+  assertStrictEquals(take(256), small[0]);
+  pool.release(other);
   pool.destroy();
-  assertEquals(destroyed(), [true, true, true]);
-  assertEquals([pool.live, pool.pooled, pool.count], [0, 0, 0]);
+  assertEquals([other, ...small].map(({ destroyed }) => destroyed), [true, true, true]);
+  assertEquals([pool.live, pooled(pool), pool.count, pool.owners()], [0, 0, 0, {}]);
 });
 
-Deno.test("outOfMemory() names the request, the holders and the remedy", () => {
-  const error = outOfMemory({
-    size: 3 * 2 ** 30,
-    label: "logits",
-    where: "Test GPU",
-    largest: [{ label: "weights", bytes: 2 ** 30 }],
-    held: { live: 1.5 * 2 ** 30, peak: 0, pooled: 2 ** 20, buffers: 7 },
-    cause: "the cause",
+/** The pool's own number of free bytes. */
+const pooled = (pool: BufferPool): number => pool.pooled;
+
+Deno.test("BufferPool stays within its bound through any order of requests", () => {
+  const keep = 2048, { pool, take } = fakePool(keep);
+  const held: GPUBuffer[] = [], ever = new Set<GPUBuffer & { destroyed: boolean }>();
+  let seed = 1;
+  const random = (n: number) => (seed = seed * 48271 % 2147483647) % n;
+  for (let i = 0; i < 3000; i++) {
+    if (held.length > 0 && random(100) < 50) {
+      pool.release(held.splice(random(held.length), 1)[0]);
+    } else {
+      const buffer = take(256 * (1 + random(20)), ["tensor", "plan"][random(2)]);
+      assert(!buffer.destroyed, "a destroyed buffer was handed out");
+      ever.add(buffer);
+      held.push(buffer);
+    }
+    const live = held.reduce((sum, { size }) => sum + size, 0);
+    const there = [...ever].filter(({ destroyed }) => !destroyed);
+    assertEquals(pool.live, live);
+    assertEquals(pool.live + pool.pooled, there.reduce((sum, { size }) => sum + size, 0));
+    assert(pool.live + pool.pooled <= Math.max(pool.peak, live + keep), `step ${i}`);
+    const owned = Object.values(pool.owners()).reduce((sum, { bytes }) => sum + bytes, 0);
+    assertEquals(owned, live);
+  }
+  assert([...ever].some(({ destroyed }) => destroyed), "the bound was never reached");
+});
+
+Deno.test("BufferPool destroys a condemned buffer when it comes back", () => {
+  const { pool, take } = fakePool(2048);
+  const bad = take(256);
+  pool.condemn(bad);
+  assertEquals(pool.largest(3), []);
+  pool.release(bad);
+  assertEquals([bad.destroyed, pool.live, pool.pooled], [true, 0, 0]);
+});
+
+Deno.test("memory() says who holds how much", async () => {
+  using gpu = await openGpu();
+  const weights = gpu.acquire(4096, "w", "parameters");
+  gpu.acquire(1024, "x", "tensor");
+  const y = gpu.acquire(2048, "y", "tensor");
+  gpu.acquire(256);
+  assertEquals(gpu.memory().owners, {
+    parameters: { bytes: 4096, buffers: 1 },
+    tensor: { bytes: 3072, buffers: 2 },
+    other: { bytes: 256, buffers: 1 },
   });
-  assertEquals(
-    error.message,
-    'Out of GPU memory allocating 3 GiB for "logits" on Test GPU: 1.5 GiB were held in 7 buffers ' +
-      '(largest: "weights" 1 GiB), 1 MiB in free ones, which are now destroyed. Use a smaller ' +
-      "batch or model, dispose tensors that are no longer needed, or close other programs on the " +
-      "GPU.",
-  );
-  assertEquals(error.cause, "the cause");
+  gpu.assign(y, "optimizer", "moment");
+  gpu.release(weights);
+  assertEquals(Object.entries(gpu.memory().owners), [
+    ["optimizer", { bytes: 2048, buffers: 1 }],
+    ["tensor", { bytes: 1024, buffers: 1 }],
+    ["other", { bytes: 256, buffers: 1 }],
+  ]);
+  assertThrows(() => gpu.assign(weights, "tensor"), Error, "is not held");
+  const reading = gpu.read(y, 0, 2000);
+  assertEquals(gpu.memory().owners.staging, { bytes: 2048, buffers: 1 });
+  await reading;
+  const { live, owners } = gpu.memory();
+  assertEquals([owners.staging, live], [undefined, 3328]);
 });
 
 Deno.test("formatBytes() picks the unit", () => {

@@ -1,0 +1,50 @@
+/**
+ * Options from environment variables, so that all tests can be run on another kind of device.
+ *
+ * @module
+ */
+
+import type { GpuFeature } from "./adapter.ts";
+import type { ProviderName } from "./provider.ts";
+
+/** What the environment can say about the device. */
+export interface EnvironmentOptions {
+  /** `MOIIE_PROVIDER`. */
+  readonly provider?: ProviderName;
+  /** `MOIIE_WITHOUT`, names with commas between them. */
+  readonly without?: readonly GpuFeature[];
+  /** `MOIIE_POISON`, "1" for yes. */
+  readonly poison?: boolean;
+}
+
+const PROVIDERS: readonly string[] = ["dawn", "deno", "browser"] satisfies ProviderName[];
+
+/** A variable's value, where the program may read it; nobody is asked for a permission. */
+function read(variable: string): string | undefined {
+  if (!("Deno" in globalThis)) {
+    const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+    return process?.env?.[variable];
+  }
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) : undefined;
+}
+
+/**
+ * The options that the environment gives.
+ *
+ * @throws RangeError when a variable names a provider that does not exist.
+ */
+export function environmentOptions(
+  get: (variable: string) => string | undefined = read,
+): EnvironmentOptions {
+  const provider = get("MOIIE_PROVIDER") || undefined;
+  if (provider !== undefined && !PROVIDERS.includes(provider)) {
+    throw new RangeError(`MOIIE_PROVIDER is "${provider}", not one of ${PROVIDERS.join(", ")}.`);
+  }
+  const without = get("MOIIE_WITHOUT")?.split(",").map((name) => name.trim()).filter(Boolean);
+  return {
+    provider: provider as ProviderName | undefined,
+    without: without as GpuFeature[] | undefined,
+    poison: get("MOIIE_POISON") === "1" || undefined,
+  };
+}
