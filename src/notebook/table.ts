@@ -5,6 +5,7 @@
  */
 
 import { escapeHtml } from "../study/report.ts";
+import { cellText, numericColumns, textTable } from "../tensor/text_table.ts";
 import type { MimeBundle } from "./jupyter.ts";
 
 /** A table that shows itself in a notebook and prints itself in a terminal. */
@@ -34,42 +35,12 @@ export function table(head: readonly string[], rows: readonly (readonly unknown[
     );
   }
   const texts = rows.map((row) => row.map(cellText));
-  const right = head.map((_, column) =>
-    rows.some((row) => typeof row[column] === "number") &&
-    rows.every((row) => isNumberOrEmpty(row[column]))
-  );
-  const toString = (): string => aligned(head, texts, right);
+  const toString = (): string => textTable(head, rows);
   const bundle = (): MimeBundle => ({
     "text/plain": toString(),
-    "text/html": html(head, texts, right),
+    "text/html": html(head, texts, numericColumns(head, rows)),
   });
   return { head, rows: texts, toString, [Symbol.for("Jupyter.display")]: bundle } as Table;
-}
-
-function isNumberOrEmpty(value: unknown): boolean {
-  return value === null || value === undefined || value === "" || typeof value === "number";
-}
-
-function cellText(value: unknown): string {
-  if (value === null || value === undefined) return "";
-  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(4)));
-}
-
-function aligned(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  right: readonly boolean[],
-): string {
-  const widths = head.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => row[column].length))
-  );
-  const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) =>
-      right[column] ? cell.padStart(widths[column]) : cell.padEnd(widths[column])
-    ).join("  ").trimEnd();
-  return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)]
-    .join("\n");
 }
 
 function html(

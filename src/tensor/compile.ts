@@ -97,7 +97,7 @@ export function compile<I extends Inputs, O extends Outputs>(
   const run = (inputs: HostInputs<I>): Promise<O> =>
     inTurn(async () => {
       const trace = await prepare(inputs);
-      trace.program.run();
+      await currentSession().run(trace.program, false);
       return trace.outputs;
     });
   return Object.defineProperties(run, {

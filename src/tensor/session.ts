@@ -2,15 +2,22 @@
 import { type Gpu, type GpuOptions, openGpu } from "../gpu/mod.ts";
 import { bytesPerElement, hostArray, type HostData, toHost } from "./dtype.ts";
 import { setReader, type Tensor } from "./graph.ts";
+import { KernelLog, type KernelTable } from "./kernel_log.ts";
 import { LeastRecent } from "./least_recent.ts";
 import { plan } from "./plan.ts";
 import { copyGraph, structureOf } from "./structure.ts";
-import { Executable, overwrite, upload } from "./webgpu/execute.ts";
+import { Executable, overwrite, type Program, upload } from "./webgpu/execute.ts";
 
 /** Options of {@linkcode lab}. */
 export interface LabOptions extends GpuOptions {
   /** Seed of everything random in this session. Default 0. */
   seed?: number;
+  /**
+   * `"kernels"` times every kernel, which is slower, and prints a table of them: after each
+   * evaluation its own, and when the session is closed that of all of them. See
+   * {@linkcode Session.kernels}.
+   */
+  debug?: "kernels";
 }
 
 /** Memory of a session, in bytes. */
@@ -42,11 +49,47 @@ export class Session {
   readonly seed: number;
   /** Plans by the structure of the graph. */
   readonly #plans = new LeastRecent<Planned>(MOST_PLANS);
+  readonly #log: KernelLog | undefined;
 
   /** Use {@linkcode lab}. */
-  constructor(gpu: Gpu, seed: number) {
+  constructor(gpu: Gpu, seed: number, log?: KernelLog) {
     this.gpu = gpu;
     this.seed = seed;
+    this.#log = log;
+  }
+
+  /**
+   * Times of all kernels since the session was opened or {@linkcode Session.resetKernels} was called,
+   * those of compiled functions among them. In a notebook: `await show(session.kernels())`.
+   *
+   * @throws {Error} unless the session was opened with `lab({ debug: "kernels" })`.
+   */
+  kernels(): KernelTable {
+    return this.#kernelLog().table();
+  }
+
+  /**
+   * Forgets the times so far.
+   *
+   * @throws {Error} unless the session was opened with `lab({ debug: "kernels" })`.
+   */
+  resetKernels(): void {
+    this.#kernelLog().reset();
+  }
+
+  #kernelLog(): KernelLog {
+    if (this.#log) return this.#log;
+    throw new Error('kernels are timed only in a session of lab({ debug: "kernels" })');
+  }
+
+  /**
+   * Runs a program; if the session times kernels, waits for their times.
+   *
+   * @param print whether to print the times of this run, if they are taken
+   */
+  async run(program: Program, print: boolean): Promise<void> {
+    if (this.#log) await this.#log.record(program, print);
+    else program.run();
   }
 
   /** Device memory, in bytes. */
@@ -103,7 +146,7 @@ export class Session {
     }
     const { executable, place } = planned;
     const program = executable.bind((t) => upload(this.gpu, leaves[place.get(t)!]));
-    program.run();
+    await this.run(program, true);
     const storages = program.release(true);
     todo.forEach((t, i) => {
       t.storage?.release(); // computed by two callers at once
@@ -114,6 +157,7 @@ export class Session {
 
   /** Closes the device. Tensors of the session cannot be read afterwards. */
   dispose(): void {
+    this.#log?.close();
     if (current === this) {
       current = undefined;
       setReader(undefined);
@@ -143,11 +187,16 @@ let current: Session | undefined;
  * ```
  */
 export async function lab(options: LabOptions = {}): Promise<Session> {
-  const { seed = 0, ...rest } = options;
+  const { seed = 0, debug, ...rest } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RangeError(`lab: seed ${seed} must be a non-negative whole number`);
   }
-  const session = new Session(await openGpu(rest), seed);
+  if (debug !== undefined && debug !== "kernels") {
+    throw new RangeError(`lab: debug "${debug}" is not known; there is "kernels"`);
+  }
+  const gpu = await openGpu(rest);
+  const log = debug === "kernels" ? await KernelLog.open(gpu) : undefined;
+  const session = new Session(gpu, seed, log);
   current = session;
   setReader(session);
   return session;

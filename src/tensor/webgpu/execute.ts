@@ -1,5 +1,5 @@
 /** Runs plans on a WebGPU device: buffers, bind groups and launches, made once and replayed. */
-import { type BufferRange, formatBytes, type Gpu, type Launch } from "../../gpu/mod.ts";
+import { type BufferRange, formatBytes, type Gpu, type Launch, timed } from "../../gpu/mod.ts";
 import type { HostData } from "../dtype.ts";
 import type { Storage, Tensor } from "../graph.ts";
 import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
@@ -71,7 +71,7 @@ export function allocate(gpu: Gpu, bytes: number, label: string): GpuStorage {
 }
 
 /** False for a step that only writes tensors without elements. */
-function hasWork({ node, writes }: Step): boolean {
+export function hasWork({ node, writes }: Step): boolean {
   return EFFECTS.has(node.op) || writes.some((t) => t.size > 0);
 }
 
@@ -208,7 +208,7 @@ export class Program {
 
   /** Runs once with a time for every kernel. */
   async profile(): Promise<readonly { label: string; ms: number }[]> {
-    return await this.#gpu.profiled(this.#launches);
+    return await timed(this.#gpu, this.#launches);
   }
 
   /**
