@@ -77,26 +77,39 @@ const OVERWRITTEN: Readonly<Record<string, number>> = { adamw: 3, sgd: 2, assign
  * @param isStored true for tensors held in memory, as the plan says
  */
 export function stepCost(step: Step, isStored: (t: Tensor) => boolean): Cost {
-  const { node: { op, inputs, outputs }, writes, epilogue } = step;
-  const [out] = outputs;
+  const { node: { op, inputs }, writes } = step;
+  const { reads, flops } = inlineWork(step, isStored);
+  const overwritten = EFFECTS.has(op) ? inputs.slice(0, OVERWRITTEN[op] ?? 1) : [];
+  if (op === "assign") reads.delete(inputs[0]); // it is overwritten unread
+  const moved = [...reads, ...[...writes, ...overwritten].map((t) => [t, t.size] as const)];
+  return {
+    bytes: moved.reduce((sum, [t, elements]) => sum + elements * bytesPerElement(t.dtype), 0),
+    flops: flops + ownFlops(step),
+  };
+}
+
+/**
+ * The operations that a step computes inside of its kernel, in order, besides the one that gives it
+ * its kind: what is fused in front of it and behind it.
+ */
+export function fusedOperations(step: Step, isStored: (t: Tensor) => boolean): string[] {
+  return inlineWork(step, isStored).operations.filter((t) => t !== step.node.outputs[0])
+    .map((t) => t.node.op);
+}
+
+function inlineWork(step: Step, isStored: (t: Tensor) => boolean): InlineWork {
+  const { node: { op, inputs, outputs: [out] }, epilogue } = step;
   const work = new InlineWork();
+  if (isInline(op)) work.add(out, out.size, (t) => t !== out && isStored(t));
+  else if (REDUCTIONS.has(op) || op === "matmul") {
+    for (const x of inputs) work.add(x, x.size, isStored);
+  } else for (const x of inputs) work.read(x, x.size);
   if (epilogue) {
     // The result that the epilogue works on is at hand: it never reaches memory.
     work.add(epilogue, out.size, (t) => t !== epilogue && (t === out || isStored(t)));
     work.reads.delete(out);
   }
-  if (isInline(op)) work.add(out, out.size, (t) => t !== out && isStored(t));
-  else if (REDUCTIONS.has(op) || op === "matmul") {
-    for (const x of inputs) work.add(x, x.size, isStored);
-  } else for (const x of inputs) work.read(x, x.size);
-
-  const overwritten = EFFECTS.has(op) ? inputs.slice(0, OVERWRITTEN[op] ?? 1) : [];
-  if (op === "assign") work.reads.delete(inputs[0]); // it is overwritten unread
-  const moved = [...work.reads, ...[...writes, ...overwritten].map((t) => [t, t.size] as const)];
-  return {
-    bytes: moved.reduce((sum, [t, elements]) => sum + elements * bytesPerElement(t.dtype), 0),
-    flops: work.flops + ownFlops(step),
-  };
+  return work;
 }
 
 /** Operations of the step itself, without what is fused into it. */
@@ -117,6 +130,8 @@ function ownFlops({ node: { op, inputs, outputs: [out] } }: Step): number {
 class InlineWork {
   /** Elements read of each stored tensor. */
   readonly reads = new Map<Tensor, number>();
+  /** What is computed, each after its operands. */
+  readonly operations: Tensor[] = [];
   flops = 0;
 
   /** Counts elements of a stored tensor as read, none of them twice. */
@@ -136,6 +151,7 @@ class InlineWork {
       order.unshift(t);
     };
     visit(expression);
+    this.operations.push(...order.filter((t) => !isAtHand(t)).reverse());
     const used = new Map([[expression, expression.size]]);
     for (const t of order) {
       const elements = used.get(t)!;

@@ -1,79 +1,158 @@
-/** Looking into plans: which kernels a computation becomes, what they read, write and need. */
+/** Looking into plans: which kernels a computation becomes, what they read, write, cost and need. */
+import { formatBytes } from "../gpu/mod.ts";
+import { fusedOperations, stepCost } from "./costs.ts";
 import type { Tensor } from "./graph.ts";
-import { bytesPerElement } from "./dtype.ts";
 import { bytesOf, plan } from "./plan.ts";
 import { stepReads } from "./schedule.ts";
 import { currentSession } from "./session.ts";
-import { sizeOf } from "./shape.ts";
-import { targetOf } from "./webgpu/execute.ts";
+import { textTable } from "./text_table.ts";
+import { hasWork, targetOf } from "./webgpu/execute.ts";
 import { labelOf, lower } from "./webgpu/lower.ts";
 
-/** One kernel of a plan. */
-export interface ExplainedStep {
-  /** Operation, result and epilogue. */
-  kernel: string;
-  /** Tensors read, as `f32[2,3]`. */
-  reads: string[];
-  /** Tensors written. */
-  writes: string[];
-  /** Bytes read and written if every tensor is moved once. */
-  bytes: number;
-  /** Floating-point operations of a matrix product, 0 for anything else. */
-  flops: number;
-  /** The kernel's WGSL. */
-  wgsl: string;
+/** Options of {@linkcode explain}. */
+export interface ExplainOptions {
+  /** Show each kernel's WGSL for the current session's device. Default false. */
+  wgsl?: boolean;
 }
 
-/** A plan in words. */
-export interface Explanation {
-  /** The kernels in order. */
-  steps: ExplainedStep[];
-  /** Bytes of intermediate results, shared by liveness. */
-  planned: number;
-  /** Bytes that intermediate results would need if none shared memory. */
-  unshared: number;
-  /** The steps as aligned text. */
-  toString(): string;
+/** One kernel of a plan: one dispatch of a run. */
+export interface ExplainedStep {
+  /** Operation, result and the last operation behind it, as in `session.kernels()`. */
+  readonly kernel: string;
+  /** All operations computed inside the kernel, in order, with numbers: `["mul ×2", "erf"]`. */
+  readonly fused: readonly string[];
+  /** Tensors read, as `f32[2,3]`. */
+  readonly reads: readonly string[];
+  /** Tensors written. */
+  readonly writes: readonly string[];
+  /** Bytes read and written if every element is moved once. */
+  readonly bytes: number;
+  /** Floating-point operations; a multiply-add is two. */
+  readonly flops: number;
+  /** The kernel's WGSL, if it was asked for. */
+  readonly wgsl: string | undefined;
+}
+
+/** Operations that only say where a value lies or what it is. */
+const SILENT = new Set([
+  "const",
+  "iota",
+  "reshape",
+  "permute",
+  "expand",
+  "slice",
+  "identity",
+  "stop_gradient",
+]);
+
+/** A plan in words and numbers. Made by {@linkcode explain}. */
+export class Explanation {
+  /** Use {@linkcode explain}. */
+  constructor(
+    /** The kernels in order. */
+    readonly steps: readonly ExplainedStep[],
+    /** Bytes of the tensors that are there already and are read. */
+    readonly inputs: number,
+    /** Bytes of results and intermediate results, shared by liveness. */
+    readonly planned: number,
+    /** Bytes that they would need if none shared memory. */
+    readonly unshared: number,
+  ) {}
+
+  /** Dispatches of one run. */
+  get dispatches(): number {
+    return this.steps.length;
+  }
+
+  /** Bytes read and written by one run. */
+  get bytes(): number {
+    return this.steps.reduce((sum, step) => sum + step.bytes, 0);
+  }
+
+  /** Floating-point operations of one run. */
+  get flops(): number {
+    return this.steps.reduce((sum, step) => sum + step.flops, 0);
+  }
+
+  /** The whole plan on two lines: kernels and what they do, memory. */
+  get summary(): string {
+    const { dispatches, bytes, flops, inputs, planned, unshared } = this;
+    if (dispatches === 0) return "0 kernels: nothing is left to compute";
+    return `${dispatches} kernels, one dispatch each: ${formatBytes(bytes)} read and written, ` +
+      `${flops.toLocaleString("en-US")} floating-point operations\n` +
+      `memory: ${formatBytes(inputs)} of inputs, ${formatBytes(planned)} for results and ` +
+      `intermediate results (${formatBytes(unshared)} if none shared memory)`;
+  }
+
+  /** Names of the columns of {@linkcode Explanation.cells}. */
+  get head(): string[] {
+    return ["", "kernel", "fused", "reads", "writes", "bytes", "FLOP"];
+  }
+
+  /** The kernels as they are shown, row by row. */
+  cells(): (string | number)[][] {
+    return this.steps.map((step, i) => [
+      i + 1,
+      step.kernel,
+      step.fused.join(", "),
+      step.reads.join(" "),
+      step.writes.join(" "),
+      step.bytes,
+      step.flops,
+    ]);
+  }
+
+  /** Summary and kernels as aligned text, then the kernels' WGSL if it was asked for. */
+  toString(): string {
+    const sources = this.steps.flatMap(({ kernel, wgsl }, i) =>
+      wgsl === undefined ? [] : [`// ${i + 1}: ${kernel}\n${wgsl.trim()}`]
+    );
+    const table = this.dispatches > 0 ? [textTable(this.head, this.cells())] : [];
+    return [[this.summary, ...table].join("\n"), ...sources].join("\n\n");
+  }
 }
 
 /**
- * The plan that reading these tensors would run on the current session's device. Nothing is computed.
+ * The plan that reading these tensors would run. Nothing is computed. In a notebook:
+ * `await show(explain(loss))`.
  *
- * @throws {Error} if no session is open.
+ * @param tensors a tensor, or several that are computed together
+ * @throws {Error} if WGSL is asked for and no session is open: it depends on the device.
  *
  * @example
- * ```ts ignore
- * console.log(String(explain(softmax(matmul(a, b)))));
+ * ```ts
+ * import { explain, matmul, softmax, tensor } from "@moiie/lab/tensor";
+ * const a = tensor([[1, 2], [3, 4]]);
+ * console.log(explain(softmax(matmul(a, a))).dispatches); // 3
  * ```
  */
-export function explain(...tensors: Tensor[]): Explanation {
-  const { steps, isStored, slots, places } = plan(tensors);
-  const target = targetOf(currentSession().gpu);
-  const explained = steps.filter((s) => s.writes.some((t) => t.size > 0)).map((step) => {
-    const reads = stepReads(step, isStored);
-    const { op, inputs, outputs } = step.node;
-    const inner = op === "grouped_outer" ? inputs[0].shape[0] : inputs[0]?.shape.at(-1) ?? 0;
-    const isProduct = op === "matmul" || op === "grouped_matmul" || op === "grouped_outer";
-    const groups = op === "grouped_outer" ? outputs[0].shape[0] : 1;
-    return {
-      kernel: labelOf(step),
-      reads: reads.map(String),
-      writes: step.writes.map(String),
-      bytes: [...reads, ...step.writes].reduce((n, t) => n + t.size * bytesPerElement(t.dtype), 0),
-      flops: isProduct ? 2 * sizeOf(outputs[0].shape) * inner / groups : 0,
-      wgsl: lower(step, isStored, target).kernel.code,
-    };
-  });
-  const planned = slots.reduce((n, s) => n + s.bytes, 0);
-  const unshared = [...places.keys()].reduce((n, t) => n + bytesOf(t), 0);
-  const toString = () =>
-    [
-      `${explained.length} kernels, ${planned} bytes (${unshared} without sharing)`,
-      ...explained.map((s, i) =>
-        `${String(i + 1).padStart(4)}  ${s.kernel.padEnd(44)} ${s.reads.join(" ")} → ${
-          s.writes.join(" ")
-        }`
-      ),
-    ].join("\n");
-  return { steps: explained, planned, unshared, toString };
+export function explain(
+  tensors: Tensor | readonly Tensor[],
+  options: ExplainOptions = {},
+): Explanation {
+  const roots = [tensors].flat() as Tensor[];
+  const { steps, isStored, slots, places, leaves } = plan(roots);
+  const target = options.wgsl ? targetOf(currentSession().gpu) : undefined;
+  const explained = steps.filter(hasWork).map((step): ExplainedStep => ({
+    kernel: labelOf(step),
+    fused: counted(fusedOperations(step, isStored).filter((op) => !SILENT.has(op))),
+    reads: stepReads(step, isStored).map(String),
+    writes: step.writes.filter((t) => t.size > 0).map(String),
+    ...stepCost(step, isStored),
+    wgsl: target && lower(step, isStored, target).kernel.code,
+  }));
+  const total = (sizes: readonly number[]): number => sizes.reduce((sum, n) => sum + n, 0);
+  return new Explanation(
+    explained,
+    total(leaves.map(bytesOf)),
+    total(slots.map((slot) => slot.bytes)),
+    total([...places.keys()].map(bytesOf)),
+  );
+}
+
+/** Names in the order in which they come first, with their number where it is not one. */
+function counted(names: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => count === 1 ? name : `${name} ×${count}`);
 }
