@@ -20,7 +20,10 @@ export function parameters(tree: Tree, prefix: string = ""): Map<string, Tensor>
     for (const [key, child] of Object.entries(node)) visit(child, path ? `${path}.${key}` : key);
   };
   visit(tree, prefix);
-  for (const [path, t] of found) t.name ??= path;
+  for (const [path, t] of found) {
+    t.name ??= path;
+    t.owner ??= "parameters";
+  }
   return found;
 }
 

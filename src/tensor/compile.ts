@@ -135,7 +135,7 @@ async function makeTrace<O extends Outputs>(
   const inputs: Record<string, Tensor> = {};
   for (const [name, x] of given) {
     const t = placeholder(x.shape, x.dtype ?? dtypeOf(x.data), name);
-    t.storage = allocate(gpu, bytesOf(t), name);
+    t.storage = allocate(gpu, bytesOf(t), name, "plan");
     inputs[name] = t;
   }
   try {
@@ -147,7 +147,7 @@ async function makeTrace<O extends Outputs>(
     }
     const roots = Object.values(traced).flat() as Tensor[];
     const executable = await Executable.create(gpu, plan(roots));
-    const program = executable.bind((t) => upload(gpu, t));
+    const program = await executable.bind((t) => upload(gpu, t));
     return { program, inputs, ...settle(traced, program) };
   } catch (error) {
     for (const t of Object.values(inputs)) t.dispose();

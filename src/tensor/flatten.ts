@@ -14,7 +14,7 @@ export function flattenInPlace(tensors: readonly Tensor[]): { flat: Tensor; offs
   const { gpu } = currentSession();
   const { offsets, size } = packedOffsets(tensors.map((t) => t.size));
   const flat = placeholder([size], "f32", "parameters");
-  const storage = allocate(gpu, size * 4, "parameters");
+  const storage = allocate(gpu, size * 4, "parameters", "parameters");
   gpu.write(storage.range, new Float32Array(size));
   flat.storage = storage;
   const copies = tensors.map((t, i) => {

@@ -60,6 +60,8 @@ export class Tensor {
   readonly dtype: DType;
   /** Name for messages and profiles, such as the layer's path. */
   name: string | undefined;
+  /** In whose account its memory goes, such as "optimizer"; see `Session.memory`. */
+  owner: string | undefined;
   /** What computes it; a leaf has op "leaf". */
   node: Node;
   /** Position among the node's outputs. */
@@ -184,6 +186,8 @@ export interface TensorOptions {
   dtype?: DType;
   /** Name for messages. */
   name?: string;
+  /** In whose account its memory goes; see `Session.memory`. Default "tensor". */
+  owner?: string;
 }
 
 /**
@@ -221,6 +225,7 @@ export function tensor(values: Nested | HostData, options: TensorOptions = {}): 
   const host = toHost(flat, dtype);
   t.host = host === flat ? host.slice() : host; // what the caller does to the array stays theirs
   t.name = options.name;
+  t.owner = options.owner;
   return t;
 }
 

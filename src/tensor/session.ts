@@ -1,5 +1,5 @@
 /** Sessions: a device, and the ways to make lazy tensors real on it: reading and evaluating. */
-import { type Gpu, type GpuOptions, openGpu } from "../gpu/mod.ts";
+import { type Gpu, type GpuMemory, type GpuOptions, openGpu } from "../gpu/mod.ts";
 import { bytesPerElement, hostArray, type HostData, toHost } from "./dtype.ts";
 import { setReader, type Tensor } from "./graph.ts";
 import { KernelLog, type KernelTable } from "./kernel_log.ts";
@@ -18,18 +18,6 @@ export interface LabOptions extends GpuOptions {
    * {@linkcode Session.kernels}.
    */
   debug?: "kernels";
-}
-
-/** Memory of a session, in bytes. */
-export interface SessionMemory {
-  /** In use by tensors and plans. */
-  live: number;
-  /** Most that was ever in use. */
-  peak: number;
-  /** Kept for reuse. */
-  pooled: number;
-  /** Number of buffers in use. */
-  buffers: number;
 }
 
 /** A plan, and the position of each of its leaves among those of a graph of that structure. */
@@ -92,8 +80,11 @@ export class Session {
     else program.run();
   }
 
-  /** Device memory, in bytes. */
-  memory(): SessionMemory {
+  /**
+   * Device memory in bytes: live, peak, kept for reuse, and by owner: "parameters", "optimizer",
+   * "plan" (intermediate results and results of compiled functions), "tensor" (everything else).
+   */
+  memory(): GpuMemory {
     return this.gpu.memory();
   }
 
@@ -145,7 +136,7 @@ export class Session {
       this.#plans.set(key, planned);
     }
     const { executable, place } = planned;
-    const program = executable.bind((t) => upload(this.gpu, leaves[place.get(t)!]));
+    const program = await executable.bind((t) => upload(this.gpu, leaves[place.get(t)!]));
     await this.run(program, true);
     const storages = program.release(true);
     todo.forEach((t, i) => {

@@ -56,8 +56,14 @@ export class AdamW {
     this.#flat = flat;
     this.#offsets = offsets;
     this.#ends = ends;
-    this.#m = tensor(new Float32Array(flat.size), { name: "AdamW first moments" });
-    this.#v = tensor(new Float32Array(flat.size), { name: "AdamW second moments" });
+    this.#m = tensor(new Float32Array(flat.size), {
+      name: "AdamW first moments",
+      owner: "optimizer",
+    });
+    this.#v = tensor(new Float32Array(flat.size), {
+      name: "AdamW second moments",
+      owner: "optimizer",
+    });
   }
 
   /**

@@ -53,7 +53,10 @@ export class Sgd {
     this.parameters = all;
     this.#flat = flat;
     this.#ends = ends;
-    this.#velocity = tensor(new Float32Array(flat.size), { name: "Sgd velocity" });
+    this.#velocity = tensor(new Float32Array(flat.size), {
+      name: "Sgd velocity",
+      owner: "optimizer",
+    });
   }
 
   /**

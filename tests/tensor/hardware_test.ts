@@ -11,7 +11,7 @@ async function onGpu(roots: readonly t.Tensor[]): Promise<HostData[]> {
   const { gpu } = session();
   const target = { software: false, subgroup: undefined };
   const executable = await Executable.create(gpu, plan(roots), target);
-  const program = executable.bind((leaf) => upload(gpu, leaf));
+  const program = await executable.bind((leaf) => upload(gpu, leaf));
   program.run();
   const values = await Promise.all(roots.map(async ({ dtype, size }, i) => {
     const { buffer, offset } = program.results[i].range;

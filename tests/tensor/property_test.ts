@@ -265,7 +265,7 @@ const WAYS: readonly Way[] = [
       software: false,
       subgroup: undefined,
     });
-    const program = executable.bind((leaf) => upload(gpu, leaf));
+    const program = await executable.bind((leaf) => upload(gpu, leaf));
     program.run();
     const results = await Promise.all(roots.map(async ({ shape, dtype, size }, i) => {
       const { buffer, offset } = program.results[i].range;

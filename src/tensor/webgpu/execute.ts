@@ -58,7 +58,7 @@ export function upload(gpu: Gpu, t: Tensor): GpuStorage {
     return t.storage as GpuStorage;
   }
   if (!t.host) throw new Error(`${t} has no values: a placeholder outside its compiled function?`);
-  const storage = allocate(gpu, bytesOf(t), t.name ?? String(t));
+  const storage = allocate(gpu, bytesOf(t), t.name ?? String(t), t.owner);
   gpu.write(storage.range, t.host);
   t.storage = storage;
   t.host = undefined;
@@ -66,8 +66,14 @@ export function upload(gpu: Gpu, t: Tensor): GpuStorage {
 }
 
 /** Fresh memory; its contents are undefined. */
-export function allocate(gpu: Gpu, bytes: number, label: string): GpuStorage {
-  return new GpuStorage(gpu, { buffer: gpu.acquire(bytes, label), offset: 0, size: bytes }, true);
+export function allocate(
+  gpu: Gpu,
+  bytes: number,
+  label: string,
+  owner: string = "tensor",
+): GpuStorage {
+  const buffer = gpu.acquire(bytes, label, owner);
+  return new GpuStorage(gpu, { buffer, offset: 0, size: bytes }, true);
 }
 
 /** False for a step that only writes tensors without elements. */
@@ -107,19 +113,31 @@ export class Executable {
     return new Executable(gpu, plan, lowered);
   }
 
-  /** Takes memory for everything but the leaves and binds it. */
-  bind(leafStorage: LeafStorage): Program {
+  /**
+   * Takes memory for everything but the leaves and binds it.
+   *
+   * @throws {Error} if the device has not that much memory, with who holds it.
+   */
+  async bind(leafStorage: LeafStorage): Promise<Program> {
     const { gpu, plan } = this;
-    const bound = new Map(plan.leaves.map((t) => [t, leafStorage(t)]));
-    const slots = plan.slots.map(({ bytes, clear, label }) => {
-      const slot = { buffer: gpu.acquire(bytes, label), offset: 0, size: bytes };
+    const wanted = plan.slots.map(({ bytes, label }) => ({ bytes, label, owner: "plan" }));
+    const { byteLength } = this.#uniforms;
+    if (byteLength > 0) wanted.push({ bytes: byteLength, label: "uniforms", owner: "plan" });
+    const buffers = await gpu.acquireAll(wanted);
+    const slots = plan.slots.map(({ bytes, clear }, i) => {
+      const slot = { buffer: buffers[i], offset: 0, size: bytes };
       if (clear) gpu.write(slot, new Uint8Array(bytes));
       return slot;
     });
-    const uniforms = this.#uniforms.length > 0
-      ? gpu.acquire(this.#uniforms.byteLength, "uniforms")
-      : undefined;
+    const uniforms = byteLength > 0 ? buffers.at(-1) : undefined;
     if (uniforms) gpu.write(uniforms, this.#uniforms);
+    let bound: Map<Tensor, GpuStorage>;
+    try {
+      bound = new Map(plan.leaves.map((t) => [t, leafStorage(t)]));
+    } catch (error) {
+      for (const buffer of buffers) gpu.release(buffer);
+      throw error;
+    }
     const rangeOf = (t: Tensor): BufferRange => {
       const leaf = bound.get(t);
       if (leaf) return leaf.range;
@@ -226,7 +244,10 @@ export class Program {
         else {
           const { buffer } = r.range;
           let s = owner.get(buffer);
-          if (!s) owner.set(buffer, s = new GpuStorage(r.device, r.range, true));
+          if (!s) {
+            owner.set(buffer, s = new GpuStorage(r.device, r.range, true));
+            this.#gpu.assign(buffer, t.owner ?? "tensor");
+          }
           kept.push(s);
         }
       });
