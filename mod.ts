@@ -39,7 +39,14 @@ export {
   type Summary,
 } from "./src/models/mod.ts";
 export { type EmojiVqa, emojiVqa } from "./src/data/mod.ts";
-export { type Recipe, type Run, twoStage, type TwoStageOptions } from "./src/train/mod.ts";
+export {
+  type Recipe,
+  type Run,
+  threeStage,
+  type ThreeStageOptions,
+  twoStage,
+  type TwoStageOptions,
+} from "./src/train/mod.ts";
 export {
   accuracyRows,
   answerQuestions,

@@ -19,6 +19,7 @@ import {
   take,
   type Tensor,
   tensor,
+  unknownName,
   unsqueeze,
 } from "../tensor/mod.ts";
 import type { Routing } from "./feed_forward.ts";
@@ -105,25 +106,74 @@ function pick(perExpert: Tensor, experts: readonly number[]): Tensor {
 }
 
 /**
+ * Factor on a loss of the routers: one for all, a list with one for each router, or one for each
+ * modality's router by name, as in `{ text: 0.001, image: 0.01 }`.
+ */
+export type Coefficient = number | readonly number[] | Readonly<Record<string, number>>;
+
+/**
+ * The coefficient of one router.
+ *
+ * @param what the loss, for errors
+ * @throws {RangeError} if it is missing or no non-negative number, a name is no modality of the table,
+ * or the router serves modalities with different coefficients.
+ */
+export function coefficientOf(
+  coefficient: Coefficient,
+  router: number,
+  table: PoolTable,
+  what: string,
+): number {
+  const c = pickCoefficient(coefficient, router, table, what);
+  if (c === undefined || !Number.isFinite(c) || c < 0) {
+    throw new RangeError(
+      `${what}: coefficient ${c} of router ${router} must be a non-negative number`,
+    );
+  }
+  return c;
+}
+
+function pickCoefficient(
+  coefficient: Coefficient,
+  router: number,
+  { pools }: PoolTable,
+  what: string,
+): number | undefined {
+  if (typeof coefficient === "number") return coefficient;
+  if (isList(coefficient)) return coefficient[router];
+  const names = pools.map((p) => p.modality);
+  for (const name of Object.keys(coefficient)) {
+    if (!names.includes(name)) throw unknownName(`${what} coefficient of modality`, name, names);
+  }
+  const mine = pools.filter((p) => p.router === router).map((p) => p.modality);
+  const given = [...new Set(mine.map((name) => coefficient[name]))];
+  if (given.length > 1) {
+    throw new RangeError(
+      `${what}: router ${router} serves ${mine.join(" and ")} with different coefficients ` +
+        `(${given.join(", ")}); give it one number, or routers of their own to the modalities`,
+    );
+  }
+  return given[0];
+}
+
+const isList = (c: Coefficient): c is readonly number[] => Array.isArray(c);
+
+/**
  * The auxiliary loss: the sum of the routers' load-balancing losses, each times its coefficient.
  *
- * @param coefficient one for all routers, or one for each. Paper: 0.001.
+ * @param coefficient paper: 0.001
+ * @throws {RangeError} as {@linkcode coefficientOf}
  */
 export function balanceLoss(
   routings: readonly Routing[],
-  coefficient: number | readonly number[],
+  coefficient: Coefficient,
   options: BalanceOptions = {},
 ): Tensor {
   const groups = options.reduction === "layers" ? routings.map((r) => [r]) : [routings];
   let total: Tensor = full([], 0);
   for (const group of groups) {
     for (const { router, loss } of routerLoads(group, options)) {
-      const c = typeof coefficient === "number" ? coefficient : coefficient[router];
-      if (c === undefined || !Number.isFinite(c) || c < 0) {
-        throw new RangeError(
-          `balanceLoss: coefficient ${c} of router ${router} must be a non-negative number`,
-        );
-      }
+      const c = coefficientOf(coefficient, router, group[0].table, "balanceLoss");
       if (c > 0) total = add(total, mul(loss, c / groups.length));
     }
   }

@@ -53,18 +53,46 @@ export function fingerprint(model: Lvlm, recipe: Recipe): string {
   return JSON.stringify({ recipe: recipe.name, settings: recipe.settings, config: model.config });
 }
 
-/** Parameters of a stage by group, each in the group whose path fits first. */
+/** True if a path begins like a pattern, in which `*` stands for one name. */
+function fits(path: string, pattern: string): boolean {
+  const names = path.split("."), wanted = pattern.split(".");
+  const last = wanted.pop()!;
+  return wanted.every((w, i) => w === "*" || w === names[i]) &&
+    (names[wanted.length] ?? "").startsWith(last === "*" ? "" : last);
+}
+
+/**
+ * Parameters of a stage by group, each in the group whose path fits first.
+ *
+ * @throws {RangeError} if the stage trains nothing that the model has.
+ */
 function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
   const left = modelParameters(model);
-  return stage.trained.map(({ name, paths, rateScale }) => {
+  const mixtures = model.language.blocks.flatMap((b, i) =>
+    b.ffn.table.experts.length > 1 ? [`language.blocks.${i}.ffn.`] : []
+  );
+  const groups = stage.trained.map(({ name, paths, rateScale, onlyMixtures }) => {
     const parameters = new Map<string, Tensor>();
     for (const [path, t] of left) {
-      if (!paths.some((p) => path.startsWith(p))) continue;
+      if (!paths.some((p) => fits(path, p))) continue;
+      if (onlyMixtures && !mixtures.some((m) => path.startsWith(m))) continue;
       parameters.set(path, t);
       left.delete(path);
     }
     return { name, parameters, rateScale };
   });
+  if (groups.every((g) => g.parameters.size === 0)) {
+    const paths = stage.trained.flatMap((g) => g.paths).join(", ");
+    const experts = stage.trained.some((g) => g.onlyMixtures);
+    throw new RangeError(
+      `fit: stage "${stage.name}" has no parameters to train under ${paths}; ` +
+        (experts
+          ? `the model has no experts (its ffn is "${model.config.ffn.variant}"): give it some, or ` +
+            `use a recipe without this stage`
+          : `they must begin paths such as language.blocks.0.ffn.down`),
+    );
+  }
+  return groups;
 }
 
 /**
@@ -106,7 +134,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
         resuming.close();
         resuming = undefined;
       }
-      const run = trainingStep(model, optimizer, { auxiliary: stage.auxiliary });
+      const run = trainingStep(model, optimizer, { auxiliary: stage.auxiliary, ...stage.balance });
       memory.defer(() => run.dispose());
       const rate = (step: number) => stage.learningRate * stage.schedule(step);
       const records = position.records[number] ??= [];

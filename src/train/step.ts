@@ -1,5 +1,5 @@
 /** One training step as a compiled function. */
-import { balanceLoss, type BalanceOptions, choiceCounts } from "../moe/mod.ts";
+import { balanceLoss, type BalanceOptions, choiceCounts, type Coefficient } from "../moe/mod.ts";
 import {
   applyLanguage,
   applyLvlm,
@@ -41,7 +41,7 @@ export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> 
 /** Options of {@linkcode trainingStep}. */
 export interface StepOptions extends BalanceOptions {
   /** Coefficient of the load-balancing loss, one or one for each router. Default 0.001. */
-  auxiliary?: number | readonly number[];
+  auxiliary?: Coefficient;
 }
 
 /** Token arrays of a batch as host tensors. */

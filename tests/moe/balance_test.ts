@@ -252,6 +252,29 @@ Deno.test("balanceLoss() throws RangeError when a coefficient is missing, negati
   }
 });
 
+Deno.test("balanceLoss() weighs each modality's router when coefficients have names", async () => {
+  const [item] = cases(moiie(), 1);
+  const routing = routingOf(item);
+  const [[named], [listed]] = await read(
+    balanceLoss([routing], { image: 0.25, text: 2 }),
+    balanceLoss([routing], [2, 0.25]),
+  );
+  assertEquals(named, listed);
+  const vanilla = routingOf(cases(vanillaMoe(), 1)[0]);
+  const [[same], [one]] = await read(
+    balanceLoss([vanilla], { text: 0.5, image: 0.5 }),
+    balanceLoss([vanilla], 0.5),
+  );
+  assertEquals(same, one);
+  const says = (of: Routing, coefficient: Record<string, number>, part: string) => {
+    const { message } = assertThrows(() => balanceLoss([of], coefficient), RangeError);
+    assertStringIncludes(message, part);
+  };
+  says(routing, { text: 1, images: 1 }, 'did you mean "image"');
+  says(routing, { text: 1 }, "coefficient undefined of router 1");
+  says(vanilla, { text: 1, image: 2 }, "router 0 serves text and image with different");
+});
+
 Deno.test("choiceCounts() and tokenCounts() equal a loop and leave padding out", async () => {
   for (const table of [moiie(), modalityMoe({ vision: 1, language: 1 })]) {
     const [item] = cases(table, 1);

@@ -1,10 +1,16 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Lvlm, modelParameters, readSafetensors } from "../../src/models/mod.ts";
 import { dense, modalityMoe } from "../../src/moe/mod.ts";
-import { fit, type FitOptions, type Progress, type Recipe } from "../../src/train/mod.ts";
+import {
+  fit,
+  type FitOptions,
+  type Progress,
+  type Recipe,
+  threeStage,
+} from "../../src/train/mod.ts";
 import { offlineFlags } from "../offline/flags.ts";
 import { session } from "../nn/shared.ts";
-import { shortRecipe, smallest } from "./shared.ts";
+import { DATA, shortRecipe, smallest } from "./shared.ts";
 
 /** Weights as bits: equal only if every bit is. */
 async function bits(model: Lvlm): Promise<Record<string, string>> {
@@ -69,6 +75,46 @@ Deno.test("fit() gives the experts of its configuration, or none", async () => {
   };
   assertEquals(await experts(dense()), ["dense", "dense"]);
   assertEquals(await experts(modalityMoe()), ["dense", "modality"]);
+});
+
+/** Paths of the parameters that the third stage of three changes. */
+async function changedByThirdStage(trains: "mixtures" | "every-ffn"): Promise<string[]> {
+  const recipe = (expertSteps: number) =>
+    threeStage(DATA, {
+      connectorSteps: 1,
+      connectorBatch: 4,
+      instructionSteps: 1,
+      instructionBatch: 4,
+      expertSteps,
+      trains,
+    });
+  const [before, after] = [await trained(recipe(0)), await trained(recipe(2))];
+  assertEquals(after.records.map((r) => [r.stage[0], r.auxiliary > 0]), [
+    ["1", false],
+    ["2", false],
+    ["3", true],
+    ["3", true],
+  ]);
+  return Object.keys(after.bits).filter((path) => after.bits[path] !== before.bits[path]);
+}
+
+Deno.test("fit() trains the layers with experts alone in the third stage of threeStage()", async () => {
+  const experts = ["routers.0", "routers.1", "gateUp", "down"].map((n) =>
+    `language.blocks.1.ffn.${n}`
+  );
+  assertEquals(await changedByThirdStage("mixtures"), experts);
+  assertEquals(await changedByThirdStage("every-ffn"), [
+    "language.blocks.0.ffn.gateUp",
+    "language.blocks.0.ffn.down",
+    ...experts,
+  ]);
+});
+
+Deno.test("fit() throws RangeError when a stage trains experts and the model is dense", async () => {
+  const recipe = threeStage(DATA, { connectorSteps: 0, instructionSteps: 0, expertSteps: 1 });
+  const error = await assertRejects(() => fit(smallest({ ffn: dense() }), recipe), RangeError);
+  assertStringIncludes(error.message, 'stage "3 experts on questions" has no parameters to train');
+  assertStringIncludes(error.message, 'the model has no experts (its ffn is "dense")');
 });
 
 Deno.test("fit() tells of every step in order, with what is done and the speed", async () => {

@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { NO_LABEL } from "../../src/data/mod.ts";
-import { twoStage, type TwoStageOptions } from "../../src/train/mod.ts";
+import {
+  nestedSubset,
+  type Recipe,
+  threeStage,
+  type ThreeStageOptions,
+  twoStage,
+  type TwoStageOptions,
+} from "../../src/train/mod.ts";
 import "../nn/shared.ts";
 import { DATA, shortRecipe, smallest } from "./shared.ts";
 
@@ -74,4 +81,90 @@ Deno.test("twoStage() throws RangeError when a setting is unknown or out of rang
   says({ instructionRate: -1e-3 }, "instructionRate = -0.001");
   says({ clipNorm: 0 }, "clipNorm = 0 must be a number above 0");
   says({ seed: "7" }, "seed = 7");
+  says({ fraction: 0 }, "fraction = 0 must be a number above 0");
+  says({ fraction: 1.5 }, "fraction = 1.5 must be at most 1");
+  says({ auxiliary: -1 }, "auxiliary = -1");
+  says({ auxiliary: { text: 0.1, image: NaN } }, "auxiliary.image = NaN");
+  says({ convention: "slot" }, 'did you mean "slots"');
+  says({ reduction: "layer" }, 'did you mean "layers"');
+});
+
+/** Numbers of all pictures that a recipe's stages draw in some steps. */
+function drawn(recipe: Recipe, steps = 12): Set<string> {
+  const found = new Set<string>();
+  for (const stage of recipe.stages) {
+    for (let step = 0; step < steps; step++) {
+      const { pixels } = stage.inputs(model, step);
+      const size = pixels.data.length / pixels.shape[0];
+      for (let row = 0; row < pixels.shape[0]; row++) {
+        found.add(String(pixels.data.slice(row * size, row * size + 200)));
+      }
+    }
+  }
+  return found;
+}
+
+Deno.test("nestedSubset() gives shares of which each is part of every larger one", () => {
+  const shares = [0.001, 0.1, 0.25, 0.5, 0.9, 1].map((f) => nestedSubset(1000, f));
+  assertEquals(shares.map((s) => s.length), [1, 100, 250, 500, 900, 1000]);
+  shares.slice(1).forEach((larger, i) => {
+    assert(shares[i].every((picture) => larger.includes(picture)));
+  });
+  assertEquals(shares[5], Array.from({ length: 1000 }, (_, i) => i));
+  // No stretch of the set is favoured: each quarter holds about a quarter of the half.
+  for (let q = 0; q < 4; q++) {
+    const here = shares[3].filter((i) => i >= 250 * q && i < 250 * (q + 1)).length;
+    assert(here > 100 && here < 150, `${here} of 250`);
+  }
+});
+
+Deno.test("twoStage() draws from a share of the pictures only, the same ones for every seed", () => {
+  const all = drawn(shortRecipe());
+  const some = drawn(shortRecipe({ fraction: 0.2 }));
+  const other = drawn(shortRecipe({ fraction: 0.2, seed: 9 }));
+  assertEquals(some.size, 8);
+  assertEquals([...other].sort(), [...some].sort());
+  assert(all.size > 30);
+  assert([...some].every((picture) => all.has(picture)) || all.size < 40);
+  assertEquals(shortRecipe({ fraction: 0.2 }).settings.pictures, 8);
+});
+
+Deno.test("threeStage() takes the steps of twoStage() and shows the same batches in the same order", () => {
+  const [two, three] = [twoStage(DATA), threeStage(DATA)];
+  const steps = (recipe: Recipe) => recipe.stages.reduce((n, s) => n + s.steps, 0);
+  assertEquals(steps(three), steps(two));
+  const at = three.stages[1].steps;
+  assertEquals(three.stages[0].inputs(model, 5), two.stages[0].inputs(model, 5));
+  assertEquals(three.stages[1].inputs(model, 5), two.stages[1].inputs(model, 5));
+  assertEquals(three.stages[2].inputs(model, 5), two.stages[1].inputs(model, at + 5));
+});
+
+Deno.test("threeStage() gives experts before the third stage, and trains nothing but them there", () => {
+  const { stages, settings } = threeStage(DATA, { auxiliary: { text: 0.01, image: 0.02 } });
+  assertEquals(stages.map((s) => s.upcycle), [false, false, true]);
+  assertEquals(stages[2].trained, [
+    { name: "mixtures", paths: ["language.blocks.*.ffn."], rateScale: 1, onlyMixtures: true },
+  ]);
+  assertEquals(stages[2].auxiliary, { text: 0.01, image: 0.02 });
+  assertEquals(JSON.parse(JSON.stringify(settings)), settings);
+  const quirk = threeStage(DATA, { trains: "every-ffn" }).stages[2];
+  assertEquals(quirk.trained[0].onlyMixtures, undefined);
+});
+
+Deno.test("threeStage() throws RangeError when a setting is unknown or out of range", () => {
+  const says = (options: object, part: string) => {
+    const { message } = assertThrows(
+      () => threeStage(DATA, options as ThreeStageOptions),
+      RangeError,
+    );
+    assertStringIncludes(message, part);
+  };
+  says({ expertStep: 3 }, 'threeStage setting "expertStep"; did you mean "expertSteps"');
+  says({ trains: "mixture" }, 'did you mean "mixtures"');
+  says({ expertSteps: 1.5 }, "threeStage: expertSteps = 1.5");
+  const { message } = assertThrows(
+    () => twoStage(DATA, { trains: "mixtures" } as object),
+    RangeError,
+  );
+  assertStringIncludes(message, 'twoStage setting "trains"');
 });
