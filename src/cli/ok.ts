@@ -32,7 +32,8 @@ export interface GateResult {
 
 const FLAGS = "FLAGS";
 const ENTRY_POINTS = Object.values(config.exports);
-const ROOT = new URL("../../", import.meta.url);
+/** The checkout's root. */
+export const ROOT: URL = new URL("../../", import.meta.url);
 
 /** All gates, the quick ones first. */
 export const GATES: readonly Gate[] = [
@@ -144,7 +145,7 @@ async function runDeno(args: string[]): Promise<{ success: boolean; output: stri
 }
 
 /** The flags that the tests need on this machine; asks JSR once for all gates. */
-async function offlineFlags(): Promise<string[]> {
+export async function offlineFlags(): Promise<string[]> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "tests/offline/flags.ts"],
     cwd: ROOT,

@@ -37,8 +37,15 @@ fn main(@builtin(global_invocation_id) id: vec3u) { x[id.x] = id.x * id.x; }`,
   workgroups: [1, 1, 1],
 };
 
-/** Asks a provider, in a child process, to run a kernel. */
-export async function probe(provider: "dawn" | "deno"): Promise<ProviderReport> {
+/**
+ * Asks a provider, in a child process, to run a kernel.
+ *
+ * @param env Added to the environment, to name a driver for example.
+ */
+export async function probe(
+  provider: "dawn" | "deno",
+  env: Readonly<Record<string, string>> = {},
+): Promise<ProviderReport> {
   const args = ["run", "-A", "--quiet", "--no-lock"];
   // From a checkout, the pinned packages; elsewhere the package's own specifiers do.
   const here = new URL(import.meta.url);
@@ -47,6 +54,7 @@ export async function probe(provider: "dawn" | "deno"): Promise<ProviderReport> 
   }
   // The first run may have to download Dawn.
   const { text } = await run(Deno.execPath(), [...args, here.href, provider], {
+    env: { ...env },
     timeoutMs: 300_000,
   });
   const line = text.split("\n").find((line) => line.startsWith(MARK));

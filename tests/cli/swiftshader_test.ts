@@ -1,25 +1,33 @@
-import { assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { findSwiftShader } from "../../src/cli/swiftshader.ts";
 
-/** A second software driver, from Debian's `chromium` package or named by the environment. */
-const icd = [Deno.env.get("SWIFTSHADER_ICD"), "/usr/lib/chromium/vk_swiftshader_icd.json"]
-  .find((path) => {
-    try {
-      return path !== undefined && Deno.statSync(path).isFile;
-    } catch {
-      return false;
-    }
-  });
+const icd = await findSwiftShader();
+
+Deno.test("findSwiftShader() takes the driver that SWIFTSHADER_ICD names, and no other", async () => {
+  const before = Deno.env.get("SWIFTSHADER_ICD");
+  const file = await Deno.makeTempFile();
+  try {
+    Deno.env.set("SWIFTSHADER_ICD", file);
+    assertEquals(await findSwiftShader(), file);
+    Deno.env.set("SWIFTSHADER_ICD", `${file}.missing`);
+    assertEquals(await findSwiftShader(), undefined);
+  } finally {
+    if (before === undefined) Deno.env.delete("SWIFTSHADER_ICD");
+    else Deno.env.set("SWIFTSHADER_ICD", before);
+    await Deno.remove(file);
+  }
+});
 
 Deno.test({
   name: `openGpu() computes on SwiftShader${
-    icd ? "" : " (skipped: no driver; install chromium or set SWIFTSHADER_ICD to its .json)"
+    icd ? "" : " (skipped: no driver; `deno task providers --get` gets one)"
   }`,
   ignore: icd === undefined,
   fn: async () => {
     const here = (path: string) => new URL(path, import.meta.url);
     const script = `
       import { openGpu } from "${here("../../src/gpu/mod.ts").href}";
-      import { download, floats, launch, scale, upload } from "${here("kernels.ts").href}";
+      import { download, floats, launch, scale, upload } from "${here("../gpu/kernels.ts").href}";
       using gpu = await openGpu({ provider: "dawn" });
       const x = upload(gpu, [1, 2, 3]);
       gpu.submit([launch(gpu, scale(5), [floats(x, 3)])]);
