@@ -77,7 +77,10 @@ export class Gpu implements Disposable {
     this.#poison = poison ? new Poison(device) : undefined;
     device.addEventListener("uncapturederror", this.#late.collect as EventListener);
     this.lost = device.lost.then((info) => {
-      this.#close(lossMessage(info, this.#watch.underWay(), this.#late.lastSubmit));
+      // Not looked at once it was disposed: Dawn crashes when asked as the isolate ends.
+      if (this.#closed === undefined) {
+        this.#close(lossMessage(info, this.#watch.underWay(), this.#late.lastSubmit));
+      }
       return info;
     });
   }
