@@ -102,3 +102,26 @@ testOnEach("another device works after one was lost", async (provider) => {
   const x = upload(gpu, [4]);
   assertEquals([...new Float32Array(await gpu.read(x, 0, 4))], [4]);
 });
+
+Deno.test("a process ends well with a device left open", async () => {
+  const module = new URL("../../src/gpu/mod.ts", import.meta.url).href;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const file = await Deno.makeTempFile({ suffix: "_test.ts" });
+  try {
+    // An isolate of `deno test` ends while the process goes on, which is where Dawn can crash.
+    await Deno.writeTextFile(
+      file,
+      `import { openGpu } from "${module}";
+      const gpu = await openGpu();
+      Deno.test("reads", async () => void await gpu.read(gpu.acquire(100), 0, 4));`,
+    );
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "-A", "--quiet", "--no-lock", "--no-check", "--config", config, file],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertStringIncludes(new TextDecoder().decode(stdout), "ok | 1 passed | 0 failed");
+    assertEquals(code, 0);
+  } finally {
+    await Deno.remove(file);
+  }
+});
