@@ -18,6 +18,7 @@
 export * from "./accuracy_bars.ts";
 export * from "./activation_proportions.ts";
 export * from "./figure.ts";
+export * from "./heat_map.ts";
 export * from "./load_balance.ts";
 export * from "./loss_curve.ts";
 export { percent } from "./numbers.ts";

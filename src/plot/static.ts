@@ -64,7 +64,9 @@ async function draw(figure: Figure): Promise<string> {
       imageDataOnly: true,
     });
     // Heat maps are small pictures: enlarged smoothly they would blur, and their files grow tenfold.
-    return svg.replaceAll("<image ", '<image image-rendering="optimizeSpeed" ');
+    // The renderer knows the older name of the style only.
+    return svg.replaceAll("<image ", '<image image-rendering="optimizeSpeed" ')
+      .replaceAll("image-rendering: pixelated", "image-rendering: optimizeSpeed");
   } catch (cause) {
     throw new Error(`plotly cannot draw the figure "${figureTitle(figure)}": ${cause}`, { cause });
   }
