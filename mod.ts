@@ -21,7 +21,9 @@
  */
 export {
   compile,
+  describe,
   evaluate as evaluateTensors,
+  explain,
   lab,
   type Session,
   Tensor,

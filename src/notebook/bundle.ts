@@ -10,6 +10,7 @@ import { encodeBase64 } from "../plot/base64.ts";
 import { plotlyVersion } from "../plot/packages.ts";
 import { escapeHtml } from "../study/report.ts";
 import type { Display } from "./display.ts";
+import { insideDisplay, insideText } from "./inside.ts";
 import type { MimeBundle } from "./jupyter.ts";
 
 const DISPLAY = Symbol.for("Jupyter.display");
@@ -17,15 +18,15 @@ const DISPLAY = Symbol.for("Jupyter.display");
 /**
  * Makes the representations of a value.
  *
- * @param value A figure, the bytes of a PNG file, an object with `Symbol.for("Jupyter.display")`, or
- * anything else, which becomes text.
+ * @param value A figure, the bytes of a PNG file, an object with `Symbol.for("Jupyter.display")`, a
+ * tensor, a plan, times of kernels, or anything else, which becomes text.
  * @returns What a kernel displays.
  */
 export async function toDisplay(value: unknown): Promise<Display> {
   if (isFigure(value)) return await figureDisplay(value);
   if (isPicture(value)) return pictureDisplay(value);
   if (isDisplayable(value)) return { data: await value[DISPLAY]() };
-  return { data: { "text/plain": toText(value) } };
+  return await insideDisplay(value) ?? { data: { "text/plain": toText(value) } };
 }
 
 /**
@@ -55,7 +56,7 @@ export async function toConsoleText(value: unknown): Promise<string> {
     const bundle = await value[DISPLAY]();
     if (typeof bundle["text/plain"] === "string") return bundle["text/plain"];
   }
-  return toText(value);
+  return await insideText(value) ?? toText(value);
 }
 
 function isPicture(value: unknown): value is Uint8Array {

@@ -23,5 +23,6 @@ export {
 } from "./progress.ts";
 export { show } from "./show.ts";
 export { type Table, table } from "./table.ts";
+export { tensorFigure } from "./tensor.ts";
 export { curvesOf, type LiveRun, train, type TrainOptions } from "./train.ts";
 export { accuracyTable, answerSheet, summary } from "./tables.ts";

@@ -9,7 +9,9 @@ import { send, settle } from "./display.ts";
 import { currentKernel } from "./jupyter.ts";
 
 /**
- * Shows values: figures, PNG bytes, tables, objects that display themselves, or anything as text.
+ * Shows values: figures, PNG bytes, tables, tensors with their statistics and a heat map (they are
+ * computed for it), plans of `explain()`, times of `session.kernels()`, objects that display
+ * themselves, or anything as text.
  * In a notebook they become outputs, and the promise settles when they have left the kernel; end
  * cells with `await show(x)`, not with `x`. In a terminal a text form is printed.
  *

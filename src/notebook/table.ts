@@ -38,23 +38,31 @@ export function table(head: readonly string[], rows: readonly (readonly unknown[
   const toString = (): string => textTable(head, rows);
   const bundle = (): MimeBundle => ({
     "text/plain": toString(),
-    "text/html": html(head, texts, numericColumns(head, rows)),
+    "text/html": tableHtml(head, rows),
   });
   return { head, rows: texts, toString, [Symbol.for("Jupyter.display")]: bundle } as Table;
 }
 
-function html(
+/**
+ * A table as HTML.
+ *
+ * @param head Names of the columns.
+ * @param rows Cells, row by row, as `table()` takes them.
+ */
+export function tableHtml(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
-  right: readonly boolean[],
+  rows: readonly (readonly unknown[])[],
 ): string {
+  const right = numericColumns(head, rows);
   const style = (column: number): string =>
     ` style="text-align:${right[column] ? "right" : "left"}"`;
   const headCells = head.map((name, column) =>
     `<th scope="col"${style(column)}>${escapeHtml(name)}</th>`
   );
   const body = rows.map((row) =>
-    `<tr>${row.map((cell, column) => `<td${style(column)}>${escapeHtml(cell)}</td>`).join("")}</tr>`
+    `<tr>${
+      row.map((cell, column) => `<td${style(column)}>${escapeHtml(cellText(cell))}</td>`).join("")
+    }</tr>`
   );
   return `<table><thead><tr>${headCells.join("")}</tr></thead><tbody>${
     body.join("")

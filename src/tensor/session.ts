@@ -74,6 +74,7 @@ export class Session {
    * Runs a program; if the session times kernels, waits for their times.
    *
    * @param print whether to print the times of this run, if they are taken
+   * @internal
    */
   async run(program: Program, print: boolean): Promise<void> {
     if (this.#log) await this.#log.record(program, print);
