@@ -2,19 +2,23 @@
 import {
   add,
   cast,
+  cat,
   div,
   equal,
   expand,
   full,
-  greaterEqual,
   iota,
-  logicalAnd,
-  logicalOr,
+  logSumExp,
+  makeEffect,
   maximum,
+  mean,
   mul,
   reshape,
+  sign,
+  square,
   stack,
   stopGradient,
+  sub,
   sum,
   take,
   type Tensor,
@@ -22,7 +26,8 @@ import {
   unknownName,
   unsqueeze,
 } from "../tensor/mod.ts";
-import type { Routing } from "./feed_forward.ts";
+import { tokensOf } from "./capacity.ts";
+import type { Router, Routing } from "./routing.ts";
 import { type PoolTable, routersOf } from "./table.ts";
 
 /** How the load-balancing loss is formed. */
@@ -51,18 +56,11 @@ export interface RouterLoad {
   loss: Tensor;
 }
 
-/** Tokens that a router scores and that count: `[T]` bool. */
-function scored(routing: Routing, modalities: readonly number[]): Tensor {
-  let mine = modalities.map((m) => equal(routing.modality, m)).reduce((a, b) => logicalOr(a, b));
-  if (routing.valid) mine = logicalAnd(mine, greaterEqual(routing.valid, 1));
-  return mine;
-}
-
 /** Sums over counted tokens: choices and probabilities of every expert, and the number of tokens. */
 function totals(routing: Routing, modalities: readonly number[]) {
   const { chosen, probabilities, table } = routing;
-  const tokens = chosen.shape[0], e = table.experts.length, k = table.topK;
-  const mask = cast(scored(routing, modalities), "f32");
+  const [tokens, k] = chosen.shape, e = table.experts.length;
+  const mask = cast(tokensOf(routing, modalities), "f32");
   const column = unsqueeze(mask, 1);
   // [T, k, E] exists as an expression only: the sum over tokens and slots is one kernel.
   const hit = equal(expand(unsqueeze(chosen, 2), [tokens, k, e]), iota([tokens, k, e], 2));
@@ -195,4 +193,49 @@ export function tokenCounts(routing: Routing): Tensor {
 export function chanceOfShared(table: PoolTable, modality: number): number {
   const { experts } = table.pools[modality];
   return experts.filter((e) => table.experts[e].group === "shared").length / experts.length;
+}
+
+/**
+ * Router z-loss (ST-MoE, Zoph et al. 2022, eq. 5): the mean over a router's tokens of (log Σ e^z)²,
+ * which keeps router outputs z small. Summed over routers, each times its coefficient; the tokens of
+ * all layers are pooled.
+ *
+ * @param coefficient usual: 0.001
+ * @throws {RangeError} as {@linkcode coefficientOf}
+ */
+export function zLoss(routings: readonly Routing[], coefficient: Coefficient): Tensor {
+  let total: Tensor = full([], 0);
+  if (routings.length === 0) return total;
+  const { table } = routings[0];
+  routersOf(table).forEach(({ modalities }, router) => {
+    const c = coefficientOf(coefficient, router, table, "zLoss");
+    if (c === 0) return;
+    const parts = routings.map((routing) => {
+      const mask = cast(tokensOf(routing, modalities), "f32");
+      return { sum: sum(mul(square(logSumExp(routing.scores!, { axes: 1 })), mask)), n: sum(mask) };
+    });
+    const squares = parts.map((p) => p.sum).reduce((a, b) => add(a, b));
+    const tokens = maximum(parts.map((p) => p.n).reduce((a, b) => add(a, b)), 1);
+    total = add(total, mul(div(squares, tokens), c));
+  });
+  return total;
+}
+
+/**
+ * One step of loss-free balancing (`RoutingOptions.bias`): an effect that moves a layer's biases
+ * towards an even load, by the sign of what each expert lacks of its router's mean number of tokens.
+ *
+ * @returns to be put among the results of a compiled function; undefined if the layer has no biases
+ */
+export function biasUpdate(layer: Router, routing: Routing): Tensor | undefined {
+  const { routing: options, buffers, table } = layer;
+  if (!options?.bias || !buffers) return undefined;
+  const lacks = routersOf(table).map(({ experts, modalities }) => {
+    const choices = pick(totals(routing, modalities).choices, experts);
+    return sign(sub(mean(choices), choices));
+  });
+  return makeEffect("assign", [
+    buffers.bias,
+    add(buffers.bias, mul(cat(lacks, 0), options.bias)),
+  ], {});
 }

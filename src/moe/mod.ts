@@ -5,5 +5,8 @@
  * @module
  */
 export * from "./balance.ts";
+export { droppedCounts } from "./capacity.ts";
 export * from "./feed_forward.ts";
+export * from "./routing.ts";
 export * from "./table.ts";
+export * from "./variants.ts";

@@ -2,10 +2,12 @@
  * The pool table: for each modality, which experts its tokens may use and which router scores them.
  * Every feed-forward variant of the paper is one such table (arXiv 2508.09779, sections 2.2 and 3.1).
  */
-import { unknownName } from "../tensor/nearest.ts";
 
-/** Group of an expert: who may use it. */
-export type ExpertGroup = "vision" | "language" | "shared";
+/**
+ * Group of an expert: who may use it. `vision` (image tokens), `language` (text tokens), `shared`
+ * (all), or the name of another modality.
+ */
+export type ExpertGroup = "vision" | "language" | "shared" | (string & Record<never, never>);
 
 /** A modality's row of the table. */
 export interface Pool {
@@ -32,26 +34,25 @@ export interface PoolTable {
    * always 1, so that only the balance loss trains the router; use raw weights there (Switch).
    */
   readonly renormalise: boolean;
+  /**
+   * Fine-grained experts (DeepSeekMoE, arXiv 2401.06066): every expert is cut into this many slices of
+   * `hidden / split` units, which are routed on their own. `experts` and `topK` count slices, and the
+   * slices of one expert stand side by side. Missing: whole experts.
+   */
+  readonly split?: number;
+  /**
+   * Experts that every token uses besides those it chooses (DeepSeekMoE's "shared experts"; always-on
+   * here, since MoIIE's shared experts are routed): as one network of their joint width, added to the
+   * result, with `gate` times sigmoid of one more bias-free output (Qwen2-MoE). Missing: none.
+   */
+  readonly alwaysOn?: { readonly experts: number; readonly gate: boolean };
 }
 
 /** Modality numbers of the LVLM's tokens. */
 export const TEXT = 0, IMAGE = 1;
 
-/** Experts of each group, and how many a token uses. */
-export interface ExpertCounts {
-  /** Experts for image tokens only. */
-  vision: number;
-  /** Experts for text tokens only. */
-  language: number;
-  /** Experts for both. */
-  shared: number;
-  /** Experts a token uses. Default 2. */
-  topK?: number;
-  /** Divide the chosen probabilities by their sum. Default true. */
-  renormalise?: boolean;
-}
-
-function whole(name: string, n: number, least: number): void {
+/** @throws {RangeError} if a number is not whole, or too small. */
+export function whole(name: string, n: number, least: number): void {
   if (!Number.isInteger(n) || n < least) {
     throw new RangeError(
       `expert table: ${name} = ${n} must be a whole number of at least ${least}`,
@@ -59,103 +60,17 @@ function whole(name: string, n: number, least: number): void {
   }
 }
 
-/** Names the experts of a group: V1, V2, … */
-function named(group: ExpertGroup, count: number): { name: string; group: ExpertGroup }[] {
-  const letter = { vision: "V", language: "L", shared: "S" }[group];
-  return Array.from({ length: count }, (_, i) => ({ name: `${letter}${i + 1}`, group }));
-}
-
-const range = (from: number, count: number): number[] =>
-  Array.from({ length: count }, (_, i) => from + i);
-
-/** The variant without experts: one feed-forward network for all tokens. */
-export function dense(): PoolTable {
-  return {
-    variant: "dense",
-    experts: [{ name: "FFN", group: "shared" }],
-    pools: [
-      { modality: "text", experts: [0], router: undefined },
-      { modality: "image", experts: [0], router: undefined },
-    ],
-    topK: 1,
-    renormalise: true,
-  };
-}
-
-/** Vanilla MoE: every token chooses among all experts with one router. */
-export function vanillaMoe(
-  options: { experts?: number; topK?: number; renormalise?: boolean } = {},
-): PoolTable {
-  checkKeys("vanillaMoe", options, ["experts", "topK", "renormalise"]);
-  const { experts = 4, topK = 2, renormalise = true } = options;
-  whole("experts", experts, 1);
-  const all = range(0, experts);
-  return checkTable({
-    variant: "vanilla",
-    experts: named("shared", experts),
-    pools: [
-      { modality: "text", experts: all, router: 0 },
-      { modality: "image", experts: all, router: 0 },
-    ],
-    topK,
-    renormalise,
-  });
-}
-
-/**
- * Modality MoE: experts of their own for each modality and none shared. By default routed (2 + 2,
- * top-2, parameters as MoIIE); with one expert each nothing is left to route (the released code's
- * hard assignment).
- */
-export function modalityMoe(options: Partial<Omit<ExpertCounts, "shared">> = {}): PoolTable {
-  checkKeys("modalityMoe", options, ["vision", "language", "topK", "renormalise"]);
-  const { vision = 2, language = 2 } = options;
-  const topK = options.topK ?? Math.min(2, vision, language);
-  return { ...moiie({ ...options, vision, language, shared: 0, topK }), variant: "modality" };
-}
-
-/**
- * MoIIE: image tokens choose among vision and shared experts, text tokens among language and shared
- * experts, each modality with its own router.
- */
-export function moiie(options: Partial<ExpertCounts> = {}): PoolTable {
-  checkKeys("moiie", options, ["vision", "language", "shared", "topK", "renormalise"]);
-  const { vision = 1, language = 1, shared = 2, topK = 2, renormalise = true } = options;
-  whole("vision", vision, 0);
-  whole("language", language, 0);
-  whole("shared", shared, 0);
-  const experts = [
-    ...named("vision", vision),
-    ...named("language", language),
-    ...named("shared", shared),
-  ];
-  const both = range(vision + language, shared);
-  const ofText = [...range(vision, language), ...both], ofImage = [...range(0, vision), ...both];
-  const routed = (pool: number[]) => pool.length > 1;
-  return checkTable({
-    variant: "moiie",
-    experts,
-    pools: [
-      { modality: "text", experts: ofText, router: routed(ofText) ? 0 : undefined },
-      {
-        modality: "image",
-        experts: ofImage,
-        router: routed(ofImage) ? (routed(ofText) ? 1 : 0) : undefined,
-      },
-    ],
-    topK,
-    renormalise,
-  });
-}
-
 /**
  * Checks a table.
  *
  * @throws {RangeError} if a pool is empty, smaller than top-k, or names a missing expert or one
- * twice, if routers do not fit the pools, or if an expert serves nobody.
+ * twice, if routers do not fit the pools, if an expert serves nobody, or if slices of an expert do
+ * not stand side by side.
  */
 export function checkTable(table: PoolTable): PoolTable {
   whole("topK", table.topK, 1);
+  checkSplit(table);
+  checkAlwaysOn(table);
   const used = new Set<number>();
   for (const { modality, experts, router } of table.pools) {
     if (experts.length === 0) {
@@ -211,10 +126,38 @@ export function checkTable(table: PoolTable): PoolTable {
   return table;
 }
 
-/** Refuses unknown option names, offering the nearest known one. */
-function checkKeys(what: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw unknownName(`${what} option`, key, known);
+/** Slices of one expert stand side by side everywhere, and are chosen together at first. */
+function checkSplit({ variant, split = 1, experts, pools, topK }: PoolTable): void {
+  whole("split", split, 1);
+  if (split === 1) return;
+  const sizes = [["topK", topK], ["experts", experts.length]] as const;
+  for (const [name, size] of sizes) {
+    if (size % split !== 0) {
+      throw new RangeError(
+        `expert table "${variant}": ${name} = ${size} counts slices, so it must be a multiple of ` +
+          `split = ${split}`,
+      );
+    }
+  }
+  for (const pool of pools) {
+    const apart = pool.experts.find((e, i) => e % split !== i % split);
+    if (apart !== undefined) {
+      throw new RangeError(
+        `expert table "${variant}": slice ${apart} of the ${pool.modality} pool does not stand ` +
+          `beside the other slices of its expert`,
+      );
+    }
+  }
+}
+
+function checkAlwaysOn({ variant, alwaysOn, experts }: PoolTable): void {
+  if (!alwaysOn) return;
+  whole("alwaysOn.experts", alwaysOn.experts, 1);
+  if (experts.length === 1) {
+    throw new RangeError(
+      `expert table "${variant}": always-on experts need routed ones beside them; give the table ` +
+        `at least two experts, or leave alwaysOn out`,
+    );
   }
 }
 

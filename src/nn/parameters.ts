@@ -5,15 +5,34 @@ import { type Random, type Shape, sizeOf, Tensor, tensor } from "../tensor/mod.t
 // deno-lint-ignore no-explicit-any
 export type Tree = any;
 
+/** Key of the tensors that training changes by other means than gradients. */
+const BUFFERS = "buffers";
+
 /**
  * The parameters of a model by path (`language.layers.1.ffn.down`), in the order of the tree's keys.
- * Settings (anything that is no tensor) are passed over.
+ * Settings (anything that is no tensor) are passed over, and so is what lies under a key `buffers`.
  */
 export function parameters(tree: Tree, prefix: string = ""): Map<string, Tensor> {
+  return tensorsOf(tree, prefix, (path) => !path.split(".").includes(BUFFERS));
+}
+
+/**
+ * The buffers of a model by path: tensors under a key `buffers`, which belong to the model's state but
+ * have no gradient.
+ */
+export function buffers(tree: Tree, prefix: string = ""): Map<string, Tensor> {
+  return tensorsOf(tree, prefix, (path) => path.split(".").includes(BUFFERS));
+}
+
+function tensorsOf(
+  tree: Tree,
+  prefix: string,
+  wanted: (path: string) => boolean,
+): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   const visit = (node: unknown, path: string) => {
     if (node instanceof Tensor) {
-      if (node.dtype === "f32") found.set(path, node);
+      if (node.dtype === "f32" && wanted(path)) found.set(path, node);
       return;
     }
     if (node === null || typeof node !== "object" || ArrayBuffer.isView(node)) return;
