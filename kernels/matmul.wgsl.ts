@@ -43,9 +43,9 @@ export const MATMUL_FIELDS = [
 /** What a product's kernel is made of. */
 export interface MatmulKernel {
   declarations: string;
-  /** Names of the arrays of A and B. */
-  a: string;
-  b: string;
+  /** Loads of elements of A and B, as f32: sums are formed in f32, whatever the operands' type. */
+  a: (index: string) => string;
+  b: (index: string) => string;
   mode: "plain" | "rows" | "outer";
   /** Names of the arrays `tileGroup` and `offsets` for the grouped modes. */
   tileGroup?: string;
@@ -122,11 +122,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   var k = first_k(z);
   for (; k + ${s}u <= end; k += ${s}u) {
     let ka = (k + lane) * d.a_k;
-    ${rows.map((r) => `let a${r} = ${k.a}[row${r} + ka];`).join("\n    ")}
+    ${rows.map((r) => `let a${r} = ${k.a(`row${r} + ka`)};`).join("\n    ")}
     ${
     lanes.map((i) =>
       `{ let kb = (k + ${i}u) * d.b_k;\n    ${
-        columns.map((c) => `let b${c} = ${k.b}[col${c} + kb];`).join(" ")
+        columns.map((c) => `let b${c} = ${k.b(`col${c} + kb`)};`).join(" ")
       }\n    ${
         rows.map((r) =>
           `{ let x = subgroupBroadcast(a${r}, ${i}u); ${
@@ -138,10 +138,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   }
   }
   for (; k < end; k++) {
-    ${columns.map((c) => `let b${c} = ${k.b}[col${c} + k * d.b_k];`).join(" ")}
+    ${columns.map((c) => `let b${c} = ${k.b(`col${c} + k * d.b_k`)};`).join(" ")}
     ${
     rows.map((r) =>
-      `{ let x = ${k.a}[row${r} + k * d.a_k]; ${
+      `{ let x = ${k.a(`row${r} + k * d.a_k`)}; ${
         columns.map((c) => `c${r}_${c} = fma(x, b${c}, c${r}_${c});`).join(" ")
       } }`
     ).join("\n    ")
@@ -178,7 +178,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
       let mm = select(i % ${k.tileRows}u, i / ${TILE_K}u, fast);
       let inside = k + kk < end && row + mm < d.m;
       let at = a0 + min(row + mm, d.m - 1u) * d.a_row + min(k + kk, end - 1u) * d.a_k;
-      tile_a[kk * ${k.tileRows}u + mm] = select(0.0f, ${k.a}[at], inside);
+      tile_a[kk * ${k.tileRows}u + mm] = select(0.0f, ${k.a("at")}, inside);
     }
     for (var i = local; i < ${TILE_K * TILE_N}u; i += 256u) {
       let fast = d.b_n <= d.b_k;
@@ -186,7 +186,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
       let nn = select(i / ${TILE_K}u, i % ${TILE_N}u, fast);
       let inside = k + kk < end && column + nn < d.n;
       let at = b0 + min(column + nn, d.n - 1u) * d.b_n + min(k + kk, end - 1u) * d.b_k;
-      tile_b[kk * ${TILE_N}u + nn] = select(0.0f, ${k.b}[at], inside);
+      tile_b[kk * ${TILE_N}u + nn] = select(0.0f, ${k.b("at")}, inside);
     }
     workgroupBarrier();
     for (var kk = 0u; kk < ${TILE_K}u; kk++) {

@@ -10,12 +10,16 @@
 export function indexAdd(
   k: {
     declarations: string;
-    source: string;
+    /** Loads an element of the source. */
+    source: (index: string) => string;
     index: string;
     output: string;
+    /** What is stored, given the sum as `acc`. */
+    value: string;
     n: number;
     width: number;
     rows: number;
+    /** WGSL type of the sums. */
     type: string;
   },
 ): { code: string; workgroups: [number, number, number] } {
@@ -27,11 +31,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   if (row >= ${k.rows}u) { return; }
   var acc = ${k.type}(0);
   for (var i = 0u; i < ${k.n}u; i++) {
-    if (u32(${k.index}[i]) == row) { acc += ${k.source}[i * ${k.width}u + min(column, ${
-    k.width - 1
-  }u)]; }
+    if (u32(${k.index}[i]) == row) { acc += ${
+    k.source(`i * ${k.width}u + min(column, ${k.width - 1}u)`)
+  }; }
   }
-  if (column < ${k.width}u) { ${k.output}[row * ${k.width}u + column] = acc; }
+  if (column < ${k.width}u) { ${k.output}[row * ${k.width}u + column] = ${k.value}; }
 }
 `;
   return {
@@ -51,13 +55,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
 export function scatterAdd(
   k: {
     declarations: string;
-    source: string;
+    /** Loads an element of the source. */
+    source: (index: string) => string;
     index: string;
     output: string;
+    /** What is stored, given the sum as `acc`. */
+    value: string;
     outer: number;
     n: number;
     size: number;
     inner: number;
+    /** WGSL type of the sums. */
     type: string;
   },
 ): { code: string; workgroups: [number, number, number] } {
@@ -74,9 +82,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   var acc = ${k.type}(0);
   for (var i = 0u; i < ${k.n}u; i++) {
     let s = (outer * ${k.n}u + i) * ${k.inner}u + inner;
-    if (u32(${k.index}[s]) == at) { acc += ${k.source}[s]; }
+    if (u32(${k.index}[s]) == at) { acc += ${k.source("s")}; }
   }
-  ${k.output}[o] = acc;
+  ${k.output}[o] = ${k.value};
 }
 `;
   return { code, workgroups: [across, Math.ceil(groups / across), 1] };

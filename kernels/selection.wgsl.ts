@@ -3,13 +3,14 @@
 /**
  * Positions of the k best elements of every row, best first, of equal ones the first.
  *
- * Buffers: `x` [rows, n] f32, `indices` [rows, k] i32. One invocation a row walks it k times and
+ * Buffers: `x` [rows, n] f32 or f16, `indices` [rows, k] i32. One invocation a row walks it k times and
  * takes the best element that comes after the one taken before: no marks, no memory.
  */
 export function topK(
   k: {
     declarations: string;
-    x: string;
+    /** Loads an element of the rows. */
+    x: (index: string) => string;
     indices: string;
     rows: number;
     n: number;
@@ -30,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     var best = 0.0f;
     var best_at = 0u;
     for (var i = 0u; i < ${k.n}u; i++) {
-      let v = ${k.x}[row * ${k.n}u + i];
+      let v = ${k.x(`row * ${k.n}u + i`)};
       let after = j == 0u || (last ${better} v) || (v == last && i > last_at);
       if (after && (!found || v ${better} best)) {
         found = true;

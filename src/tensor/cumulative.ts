@@ -1,5 +1,5 @@
 /** Running sums and products along an axis. */
-import { add, iota, lessEqual, mul, where } from "./elementwise.ts";
+import { add, cast, iota, lessEqual, mul, where } from "./elementwise.ts";
 import type { Tensor } from "./graph.ts";
 import { expand, narrow, pad, permute, reshape, unsqueeze } from "./movement.ts";
 import { prod, sum } from "./reduce.ts";
@@ -38,8 +38,9 @@ export function cumprod(x: Tensor, axis = -1): Tensor {
   return along(PRODUCT, x, axis);
 }
 
-/** Brings the axis to the end and back. */
+/** Brings the axis to the end and back; f16 is joined in f32, as by all reductions. */
 function along(joining: Joining, x: Tensor, axis: number): Tensor {
+  if (x.dtype === "f16") return cast(along(joining, cast(x, "f32"), axis), "f16");
   const a = normalizeAxis(axis, x.rank, joining.name);
   const axes = x.shape.map((_, i) => i).filter((i) => i !== a);
   const back = x.shape.map((_, i) => i === a ? x.rank - 1 : axes.indexOf(i));

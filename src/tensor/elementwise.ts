@@ -1,5 +1,12 @@
-/** Operations on corresponding elements. Chains of them become one kernel. */
-import type { DType } from "./dtype.ts";
+/**
+ * Operations on corresponding elements. Chains of them become one kernel.
+ *
+ * Types are never mixed silently: operands of two types, f16 and f32 included, are refused until one
+ * is converted with {@linkcode cast}, so that it shows where a program loses digits. A number takes
+ * the type of the tensor it meets (with an f16 tensor the result is f16; the number itself is not
+ * rounded to f16 first).
+ */
+import { type DType, isFloat } from "./dtype.ts";
 import { makeTensor, Tensor } from "./graph.ts";
 import { expand } from "./movement.ts";
 import { broadcastShapes, type Shape } from "./shape.ts";
@@ -58,13 +65,16 @@ function binary(op: string, a: Operand, b: Operand, dtype?: DType): Tensor {
   if (x.dtype === "bool" && !ON_BOOLS.has(op)) {
     throw new TypeError(`${op}: ${x} is bool; convert it with cast()`);
   }
-  if (op === "div" && b === 0 && x.dtype !== "f32") {
+  if (op === "div" && b === 0 && !isFloat(x.dtype)) {
     throw new RangeError(`div: ${x} divided by the whole number 0`);
   }
   return makeTensor(op, [x, y], {}, x.shape, dtype ?? x.dtype);
 }
 
-function unary(op: string, x: Tensor, types: readonly DType[] = ["f32"]): Tensor {
+const FLOATS: readonly DType[] = ["f32", "f16"];
+const SIGNED: readonly DType[] = [...FLOATS, "i32"];
+
+function unary(op: string, x: Tensor, types: readonly DType[] = FLOATS): Tensor {
   if (!types.includes(x.dtype)) {
     throw new TypeError(`${op}: ${x} must be ${types.join(" or ")}`);
   }
@@ -112,9 +122,9 @@ function logical(op: string, a: Tensor, b: Tensor): Tensor {
 }
 
 /** -x. */
-export const neg = (x: Tensor): Tensor => unary("neg", x, ["f32", "i32"]);
+export const neg = (x: Tensor): Tensor => unary("neg", x, SIGNED);
 /** |x|; gradient 0 at 0. */
-export const abs = (x: Tensor): Tensor => unary("abs", x, ["f32", "i32"]);
+export const abs = (x: Tensor): Tensor => unary("abs", x, SIGNED);
 /** Sign of x: -1, 0 or 1; gradient 0. */
 export const sign = (x: Tensor): Tensor => unary("sign", x);
 /** e^x. */
@@ -191,7 +201,16 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   );
 }
 
-/** Converts to another type: f32 to integer cuts off the fraction; anything but 0 is true. */
+/** True where x is neither infinite nor NaN. */
+export function isFinite(x: Tensor): Tensor {
+  if (!isFloat(x.dtype)) throw new TypeError(`isFinite: ${x} must be f32 or f16`);
+  return makeTensor("is_finite", [x], {}, x.shape, "bool");
+}
+
+/**
+ * Converts to another type: a float to integer cuts off the fraction; f32 to f16 rounds to nearest
+ * (beyond 65,504 to infinity); anything but 0 is true. Gradients are converted back.
+ */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : makeTensor("cast", [x], { to: dtype }, x.shape, dtype);
 }

@@ -1,4 +1,7 @@
-/** Neural-network functions composed of the basic operations. */
+/**
+ * Neural-network functions composed of the basic operations. Of f16 operands, norms, softmax and
+ * losses are computed in f32 all the same, from the first rounding to the last.
+ */
 import {
   add,
   cast,
@@ -21,13 +24,16 @@ import { cat, expand, narrow, reshape, squeeze, transpose, unsqueeze } from "./m
 import { logSoftmax, mean, softmax, sum } from "./reduce.ts";
 import { broadcastShapes } from "./shape.ts";
 
+const float32 = (x: Tensor | undefined): Tensor | undefined => x && cast(x, "f32");
+
 /**
  * Root-mean-square normalisation x / √(mean(x²) + ε) · w over the last dimension (Zhang and Sennrich
  * 2019; as in LLaMA).
  *
- * @param x `[..., D]` @param weight `[D]`
+ * @param x `[..., D]` @param weight `[D]`, f32 or of the type of `x` @returns of the type of `x`
  */
 export function rmsNorm(x: Tensor, weight?: Tensor, epsilon = 1e-6): Tensor {
+  if (x.dtype === "f16") return cast(rmsNorm(cast(x, "f32"), float32(weight), epsilon), "f16");
   const scale = rsqrt(add(mean(square(x), { axes: -1, keepDims: true }), epsilon));
   const y = mul(x, scale);
   return weight ? mul(y, weight) : y;
@@ -36,7 +42,8 @@ export function rmsNorm(x: Tensor, weight?: Tensor, epsilon = 1e-6): Tensor {
 /**
  * Layer normalisation over the last dimension, or the last `dimensions` (Ba et al. 2016).
  *
- * @param x `[..., D]` @param weight `[D]` @param bias `[D]`
+ * @param x `[..., D]` @param weight `[D]`, f32 or of the type of `x` @param bias likewise
+ * @returns of the type of `x`
  */
 export function layerNorm(
   x: Tensor,
@@ -45,6 +52,10 @@ export function layerNorm(
   epsilon = 1e-5,
   dimensions = 1,
 ): Tensor {
+  if (x.dtype === "f16") {
+    const y = layerNorm(cast(x, "f32"), float32(weight), float32(bias), epsilon, dimensions);
+    return cast(y, "f16");
+  }
   const axes = Array.from({ length: dimensions }, (_, i) => i - dimensions);
   const centred = sub(x, mean(x, { axes, keepDims: true }));
   const scale = rsqrt(add(mean(square(centred), { axes, keepDims: true }), epsilon));
@@ -66,8 +77,8 @@ export interface CrossEntropyOptions {
 /**
  * Cross-entropy of logits against class numbers, as torch.nn.functional.cross_entropy.
  *
- * @param logits `[N, C]` @param targets `[N]` i32
- * @returns a scalar, or `[N]` for reduction "none"
+ * @param logits `[N, C]` f32 or f16 @param targets `[N]` i32
+ * @returns a scalar, or `[N]` for reduction "none"; f32
  * @throws {RangeError} if the shapes do not fit. @throws {TypeError} if the targets are not i32.
  */
 export function crossEntropy(
@@ -83,7 +94,7 @@ export function crossEntropy(
   }
   if (targets.dtype !== "i32") throw new TypeError(`crossEntropy: targets ${targets} must be i32`);
   const counts = notEqual(targets, ignoreIndex);
-  const logProbabilities = logSoftmax(logits);
+  const logProbabilities = logSoftmax(cast(logits, "f32"));
   const at = unsqueeze(where(counts, targets, 0), 1);
   let loss = neg(squeeze(takeAlong(logProbabilities, at, 1), 1));
   if (labelSmoothing > 0) {
@@ -113,6 +124,9 @@ const MASKED = -1e30;
  * Scaled dot-product attention (Vaswani et al. 2017). With fewer key heads than query heads, each
  * key head serves a run of neighbouring query heads (grouped queries, Ainslie et al. 2023).
  *
+ * Of f16 operands the scores are scaled before the product, so that they stay far from the largest
+ * f16, and masked and normalised in f32.
+ *
  * @param q `[B, H, Tq, D]` @param k `[B, Hk, Tk, D]` @param v `[B, Hk, Tk, Dv]`, H a multiple of Hk
  * @returns output `[B, H, Tq, Dv]` and probabilities `[B, H, Tq, Tk]`
  */
@@ -131,11 +145,13 @@ export function attention(
   }
   const each = heads / keyHeads;
   const grouped = each > 1;
-  const query = grouped ? reshape(q, [b, keyHeads, each, tq, d]) : q;
+  const half = q.dtype === "f16", scale = options.scale ?? 1 / Math.sqrt(d);
+  const scaled = half ? mul(q, scale) : q;
+  const query = grouped ? reshape(scaled, [b, keyHeads, each, tq, d]) : scaled;
   const key = grouped ? unsqueeze(k, 2) : k, value = grouped ? unsqueeze(v, 2) : v;
   const shape = [b, heads, tq, tk];
-  let scores = mul(matmul(query, transpose(key)), options.scale ?? 1 / Math.sqrt(d));
-  scores = reshape(scores, shape);
+  const products = matmul(query, transpose(key));
+  let scores = reshape(half ? cast(products, "f32") : mul(products, scale), shape);
   if (options.causal) {
     const seen = lessEqual(iota([tq, tk], 1), add(iota([tq, tk], 0), tk - tq));
     scores = where(seen, scores, MASKED);
@@ -143,9 +159,10 @@ export function attention(
   const { mask } = options;
   if (mask) {
     broadcastShapes(mask.shape, shape, "attention mask");
-    scores = mask.dtype === "bool" ? where(mask, scores, MASKED) : add(scores, mask);
+    if (mask.dtype === "bool") scores = where(mask, scores, MASKED);
+    else scores = add(scores, mask.dtype === "f16" ? cast(mask, "f32") : mask);
   }
-  const probabilities = softmax(scores);
+  const probabilities = cast(softmax(scores), q.dtype);
   const p = grouped ? reshape(probabilities, [b, keyHeads, each, tq, tk]) : probabilities;
   return { output: reshape(matmul(p, value), [b, heads, tq, v.shape[3]]), probabilities };
 }
@@ -169,12 +186,14 @@ export function rotaryAngles(frequencies: Tensor, positions: Tensor): Tensor {
 /**
  * Applies rotary position embedding, rotating the two halves of each head (LLaMA's rotate_half).
  *
- * @param x `[B, H, T, D]` @param cos `[B, T, D]` or `[T, D]` @param sin likewise
+ * @param x `[B, H, T, D]` @param cos `[B, T, D]` or `[T, D]` @param sin likewise; f32 even
+ * where `x` is f16 @returns of the type of `x`
  */
 export function applyRotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   const half = x.shape.at(-1)! / 2;
   if (!Number.isInteger(half)) throw new RangeError(`applyRotary: head size of ${x} must be even`);
   const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1);
   const c = cos.rank === 3 ? unsqueeze(cos, 1) : cos, s = sin.rank === 3 ? unsqueeze(sin, 1) : sin;
-  return add(mul(x, c), mul(rotated, s));
+  const turn = (part: Tensor, by: Tensor) => mul(cast(part, by.dtype), by);
+  return cast(add(turn(x, c), turn(rotated, s)), x.dtype);
 }

@@ -1,5 +1,7 @@
 /** Reverse-mode differentiation as a transformation of the graph. */
 import { secondSelves } from "./checkpoint.ts";
+import { type DType, isFloat } from "./dtype.ts";
+
 import { add, full, zeros } from "./elementwise.ts";
 import { GRADIENT_RULES } from "./gradient_rules.ts";
 import type { Tensor } from "./graph.ts";
@@ -28,11 +30,16 @@ export function topological(roots: readonly Tensor[]): Tensor[] {
   return order;
 }
 
+/** Type of a tensor's gradient: its own if that is a float's. */
+function floatOf({ dtype }: Tensor): DType {
+  return isFloat(dtype) ? dtype : "f32";
+}
+
 /**
  * Gradients of a scalar with respect to tensors (leaves or intermediate results), as new graph:
  * they fuse and plan like any other computation.
  *
- * @param loss a one-element f32 tensor, or any tensor if `upstream` is given
+ * @param loss a one-element f32 or f16 tensor, or any tensor if `upstream` is given
  * @param wrt the tensors to differentiate by; one that `loss` does not depend on gets zeros
  * @param upstream gradient of something with respect to `loss`, of the same shape; default 1
  * @throws {TypeError} if an operation on the way has no gradient.
@@ -53,6 +60,9 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], upstream?: Tenso
   if (upstream && !sameShape(upstream.shape, loss.shape)) {
     throw new RangeError(`gradients: upstream ${upstream} does not have the shape of ${loss}`);
   }
+  if (upstream && upstream.dtype !== floatOf(loss)) {
+    throw new TypeError(`gradients: upstream ${upstream} does not have the type of ${loss}`);
+  }
   const wanted = new Set(wrt);
   const order = topological([loss]);
   // Only tensors that depend on a wanted one carry gradient.
@@ -66,7 +76,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], upstream?: Tenso
   }
   const secondSelf = secondSelves(order);
   const grads = new Map<Tensor, Tensor>();
-  if (active.has(loss)) grads.set(loss, upstream ?? full(loss.shape, 1));
+  if (active.has(loss)) grads.set(loss, upstream ?? full(loss.shape, 1, floatOf(loss)));
   for (let i = order.length - 1; i >= 0; i--) {
     const t = order[i];
     const g = grads.get(t);
@@ -91,7 +101,7 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[], upstream?: Tenso
       grads.set(x, before ? add(before, part) : part);
     });
   }
-  return wrt.map((x) => grads.get(x) ?? zeros(x.shape));
+  return wrt.map((x) => grads.get(x) ?? zeros(x.shape, floatOf(x)));
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The gradient of every operation, as a table from operation to rule. A rule gets the node and the
  * gradients of its outputs (undefined where nothing flows back) and returns the gradients of its
- * inputs (undefined where none is defined, such as for indices).
+ * inputs (undefined where none is defined, such as for indices). A gradient has the type of its input.
  */
 import {
   cast,
@@ -21,6 +21,7 @@ import {
   where,
   zeros,
 } from "./elementwise.ts";
+import { isFloat } from "./dtype.ts";
 import { combineRows, dispatchRows } from "./dispatch.ts";
 import type { Node, Tensor } from "./graph.ts";
 import { indexAdd, scatterAdd, takeAlong, takeRowsOrZero } from "./indexing.ts";
@@ -99,8 +100,8 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
   where: ({ inputs: [c] }, g) => [undefined, where(c, g, 0), where(c, 0, g)],
   neg: (_, g) => [neg(g)],
   abs: ({ inputs: [x] }, g) => [mul(g, sign(x))],
-  sign: ({ inputs: [x] }) => [zeros(x.shape)],
-  floor: ({ inputs: [x] }) => [zeros(x.shape)],
+  sign: ({ inputs: [x] }) => [zeros(x.shape, x.dtype)],
+  floor: ({ inputs: [x] }) => [zeros(x.shape, x.dtype)],
   exp: ({ outputs: [y] }, g) => [mul(g, y)],
   log: ({ inputs: [x] }, g) => [div(g, x)],
   sqrt: ({ outputs: [y] }, g) => [div(mul(g, 0.5), y)],
@@ -110,7 +111,10 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
   tanh: ({ outputs: [y] }, g) => [mul(g, sub(1, mul(y, y)))],
   sigmoid: ({ outputs: [y] }, g) => [mul(g, mul(y, sub(1, y)))],
   erf: ({ inputs: [x] }, g) => [mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))],
-  cast: ({ inputs: [x] }, g) => [x.dtype === "f32" && g.dtype === "f32" ? g : undefined],
+  cast: (
+    { inputs: [x] },
+    g,
+  ) => [isFloat(x.dtype) && isFloat(g.dtype) ? cast(g, x.dtype) : undefined],
   identity: (_, g) => [g],
   pack: ({ inputs, attributes }, g) => {
     const offsets = attributes.offsets as number[];

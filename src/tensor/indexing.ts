@@ -1,4 +1,5 @@
 /** Reading and writing at positions given by other tensors, and choosing positions. */
+import { isFloat } from "./dtype.ts";
 import { cast, equal, iota } from "./elementwise.ts";
 import { makeTensor, makeTensors, type Tensor } from "./graph.ts";
 import type { Groups } from "./matmul.ts";
@@ -107,7 +108,7 @@ export function topK(
   options: { axis?: number; largest?: boolean } = {},
 ): TopK {
   const a = normalizeAxis(options.axis ?? -1, x.rank, "topK");
-  if (x.dtype !== "f32") throw new TypeError(`topK: ${x} must be f32`);
+  if (!isFloat(x.dtype)) throw new TypeError(`topK: ${x} must be f32 or f16`);
   if (!Number.isInteger(k) || k < 1 || k > x.shape[a]) {
     throw new RangeError(`topK: k = ${k} is not between 1 and ${x.shape[a]}, axis ${a} of ${x}`);
   }

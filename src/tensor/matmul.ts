@@ -1,8 +1,18 @@
 /** Matrix products: plain, batched, and grouped over experts. */
-import { add } from "./elementwise.ts";
+import { isFloat } from "./dtype.ts";
+import { add, cast } from "./elementwise.ts";
 import { makeTensor, type Tensor } from "./graph.ts";
 import { expand, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
 import { broadcastShapes, sizeOf } from "./shape.ts";
+
+function sameFloats(op: string, a: Tensor, b: Tensor): void {
+  if (!isFloat(a.dtype) || !isFloat(b.dtype)) {
+    throw new TypeError(`${op}: ${a} and ${b} must be f32 or f16`);
+  }
+  if (a.dtype !== b.dtype) {
+    throw new TypeError(`${op}: ${a} and ${b} differ in type; convert one with cast()`);
+  }
+}
 
 /** Batch dimensions that a kernel can step through on its own; more are made one. */
 const MOST_BATCH_DIMENSIONS = 3;
@@ -11,13 +21,12 @@ const MOST_BATCH_DIMENSIONS = 3;
  * Matrix product with the rules of NumPy and PyTorch: the last two dimensions are multiplied, the
  * others broadcast; a vector is a row on the left and a column on the right.
  *
- * @returns shape `[..., M, N]` of `[..., M, K]` and `[..., K, N]`.
- * @throws {RangeError} with both shapes if they do not fit.
+ * @returns shape `[..., M, N]` of `[..., M, K]` and `[..., K, N]`, of their type; f16 is summed in f32
+ * @throws {RangeError} with both shapes if they do not fit. @throws {TypeError} unless both are f32 or
+ * both f16.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (a.dtype !== "f32" || b.dtype !== "f32") {
-    throw new TypeError(`matmul: ${a} and ${b} must be f32`);
-  }
+  sameFloats("matmul", a, b);
   if (a.rank === 0 || b.rank === 0) throw new RangeError(`matmul: ${a} or ${b} is a scalar`);
   if (a.rank === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank === 1 ? 0 : -2);
   if (b.rank === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
@@ -44,15 +53,16 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     [expand(a, [...batch, m, k]), expand(b, [...batch, k, n])],
     {},
     [...batch, m, n],
-    "f32",
+    a.dtype,
   );
 }
 
 /**
  * Fully connected layer x Wᵀ + b.
  *
- * @param x `[..., in]` @param weight `[out, in]` (PyTorch's layout) @param bias `[out]`
- * @returns `[..., out]`
+ * @param x `[..., in]` @param weight `[out, in]` (PyTorch's layout) @param bias `[out]`; both are
+ * converted to the type of `x`, so that f32 parameters serve f16 activations
+ * @returns `[..., out]` of the type of `x`
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   if (weight.rank !== 2 || x.shape.at(-1) !== weight.shape[1]) {
@@ -61,8 +71,8 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   if (bias && (bias.rank !== 1 || bias.shape[0] !== weight.shape[0])) {
     throw new RangeError(`linear: bias ${bias} does not fit weight ${weight}`);
   }
-  const y = matmul(x, transpose(weight));
-  return bias ? add(y, bias) : y;
+  const y = matmul(x, transpose(cast(weight, x.dtype)));
+  return bias ? add(y, cast(bias, x.dtype)) : y;
 }
 
 /** Where the rows of each group lie in a sorted, padded row list: what {@linkcode sortByGroup} makes. */
@@ -90,6 +100,7 @@ export function groupedMatmul(
   groups: Groups,
   options: { transposed?: boolean } = {},
 ): Tensor {
+  sameFloats("groupedMatmul", x, weight);
   const transposed = options.transposed ?? false;
   const k = weight.shape[transposed ? 1 : 2], n = weight.shape[transposed ? 2 : 1];
   if (x.rank !== 2 || weight.rank !== 3 || x.shape[1] !== k || weight.shape[0] !== groups.count) {
@@ -112,7 +123,7 @@ export function groupedMatmul(
     [x, weight, groups.tileGroup, groups.offsets],
     { transposed, tile: groups.tile, groups: groups.count },
     [x.shape[0], n],
-    "f32",
+    x.dtype,
   );
 }
 
@@ -123,6 +134,7 @@ export function groupedMatmul(
  * @param a `[rows, N]` @param b `[rows, K]` @returns `[groups, N, K]`
  */
 export function groupedOuter(a: Tensor, b: Tensor, groups: Groups): Tensor {
+  sameFloats("groupedOuter", a, b);
   if (a.rank !== 2 || b.rank !== 2 || a.shape[0] !== b.shape[0]) {
     throw new RangeError(`groupedOuter: ${a} and ${b} must have the same rows`);
   }
@@ -131,6 +143,6 @@ export function groupedOuter(a: Tensor, b: Tensor, groups: Groups): Tensor {
     [a, b, groups.tileGroup, groups.offsets],
     { tile: groups.tile, groups: groups.count },
     [groups.count, a.shape[1], b.shape[1]],
-    "f32",
+    a.dtype,
   );
 }

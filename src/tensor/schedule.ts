@@ -35,6 +35,7 @@ const COSTS: Readonly<Record<string, number>> = {
   less: 1,
   less_equal: 1,
   equal: 1,
+  is_finite: 1,
   and: 1,
   or: 1,
   not: 1,

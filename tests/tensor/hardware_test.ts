@@ -3,13 +3,13 @@ import { assertEquals } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { hostArray, type HostData } from "../../src/tensor/dtype.ts";
 import { plan } from "../../src/tensor/plan.ts";
-import { Executable, upload } from "../../src/tensor/webgpu/execute.ts";
+import { Executable, targetOf, upload } from "../../src/tensor/webgpu/execute.ts";
 import { assertNear, session, test } from "./harness.ts";
 
 /** Computes with the kernels for a GPU without a known subgroup size. */
 async function onGpu(roots: readonly t.Tensor[]): Promise<HostData[]> {
   const { gpu } = session();
-  const target = { software: false, subgroup: undefined };
+  const target = { ...targetOf(gpu), software: false, subgroup: undefined };
   const executable = await Executable.create(gpu, plan(roots), target);
   const program = await executable.bind((leaf) => upload(gpu, leaf));
   program.run();

@@ -6,7 +6,7 @@ import { assertEquals, fail } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { hostArray } from "../../src/tensor/dtype.ts";
 import { plan } from "../../src/tensor/plan.ts";
-import { Executable, upload } from "../../src/tensor/webgpu/execute.ts";
+import { Executable, targetOf, upload } from "../../src/tensor/webgpu/execute.ts";
 import { session, test } from "./harness.ts";
 import * as ref from "./reference.ts";
 import { type Arr, at, build, reduce, zip } from "./reference.ts";
@@ -262,6 +262,7 @@ const WAYS: readonly Way[] = [
   async (roots) => {
     const { gpu } = session();
     const executable = await Executable.create(gpu, plan(roots), {
+      ...targetOf(gpu),
       software: false,
       subgroup: undefined,
     });

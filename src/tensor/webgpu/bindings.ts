@@ -1,8 +1,23 @@
 /** What a kernel binds: the order, the names and the declarations of its buffers. */
 import type { Kernel } from "../../gpu/mod.ts";
+import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
-import { storedType } from "./emit.ts";
 import { calledFunctions } from "./functions.ts";
+
+/** What the lowering knows about the device. */
+export interface Target {
+  /** A CPU driver, which likes few barriers and small workgroups. */
+  readonly software: boolean;
+  /** The subgroup size where it is fixed and subgroups may be used. */
+  readonly subgroup: number | undefined;
+  /** Whether kernels may store 16-bit floats (feature shader-f16); any device can read them. */
+  readonly f16: boolean;
+  /** The adapter's name, for messages. */
+  readonly name: string;
+}
+
+/** WGSL of one element of a stored tensor, as its register type, given the WGSL of its index. */
+export type Load = (index: string) => string;
 
 /** A kernel and what it binds, in binding order. */
 export interface Lowered {
@@ -18,11 +33,21 @@ export interface Lowered {
 export class Bindings {
   readonly reads: Tensor[];
   readonly #names = new Map<Tensor, string>();
+
+  /** @throws {Error} if the device cannot store a type that is written. */
   constructor(
+    readonly target: Target,
     reads: readonly Tensor[],
     readonly writes: readonly Tensor[],
     readonly uniform: string | undefined = undefined,
   ) {
+    const half = target.f16 ? undefined : writes.find((t) => t.dtype === "f16");
+    if (half) {
+      throw new Error(
+        `${half} (made by ${half.node.op}) cannot be computed on ${target.name}: it stores no ` +
+          `16-bit floats (WebGPU feature shader-f16); compute in f32, with cast(x, "f32") first`,
+      );
+    }
     this.reads = reads.filter((t) => !writes.includes(t));
     this.reads.forEach((t, i) => this.#names.set(t, `in${i}`));
     writes.forEach((t, i) => this.#names.set(t, `out${i}`));
@@ -35,14 +60,33 @@ export class Bindings {
     return n;
   }
 
-  find(t: Tensor): string | undefined {
-    return this.#names.get(t);
+  /** Loads elements of a bound tensor; undefined if it is not bound. */
+  find(t: Tensor): Load | undefined {
+    const array = this.#names.get(t);
+    if (array === undefined) return undefined;
+    if (t.dtype === "bool") return (i) => `${array}[${i}] != 0u`;
+    if (t.dtype !== "f16") return (i) => `${array}[${i}]`;
+    return this.target.f16
+      ? (i) => `f32(${array}[${i}])`
+      : (i) => `unpack2x16float(${array}[(${i}) / 2u])[(${i}) % 2u]`;
+  }
+
+  /** Loads elements of a bound tensor. */
+  load(t: Tensor): Load {
+    const load = this.find(t);
+    if (!load) throw new Error(`${t} is not bound to the kernel`);
+    return load;
+  }
+
+  /** WGSL type in which a dtype is stored; bool is held as u32. */
+  #storedType(dtype: DType): string {
+    return dtype === "bool" || (dtype === "f16" && !this.target.f16) ? "u32" : dtype;
   }
 
   declarations(): string {
     const line = (t: Tensor, i: number, mode: string) =>
       `@group(0) @binding(${i}) var<storage, ${mode}> ${this.name(t)}: array<${
-        storedType(t.dtype)
+        this.#storedType(t.dtype)
       }>;`;
     return [
       ...this.reads.map((t, i) => line(t, i, "read")),
@@ -72,10 +116,12 @@ export class Bindings {
         `${label}: needs ${text.workgroups} workgroups, at most 65535 are possible`,
       );
     }
+    const code = text.code + calledFunctions(text.code);
+    const half = this.target.f16 && [...this.reads, ...this.writes].some((t) => t.dtype === "f16");
     return {
       kernel: {
         label,
-        code: text.code + calledFunctions(text.code),
+        code: half ? `enable f16;\n${code}` : code,
         bindings,
         workgroups: text.workgroups,
       },

@@ -2,10 +2,19 @@
  * WGSL for expressions. An {@linkcode Emitter} writes, for one position of one tensor, the
  * statements that compute its value from stored tensors: elementwise operations become arithmetic,
  * movement operations become index arithmetic.
+ *
+ * Values of f16 tensors are f32 in registers. They are rounded where they are stored and where cast()
+ * makes an f16 of another type, nowhere else: fused chains are at least as accurate as PyTorch's,
+ * which rounds after every operation, and no intermediate result of a chain can overflow.
  */
 import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
 import { rowMajor, type Shape } from "../shape.ts";
+
+/** WGSL type of a dtype's values in registers. */
+export function registerType(dtype: DType): string {
+  return dtype === "f16" ? "f32" : dtype;
+}
 
 /** WGSL type in which a dtype is stored; bool is held as u32. */
 export function storedType(dtype: DType): string {
@@ -23,6 +32,8 @@ const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> = {
   less: (a, b) => `${a} < ${b}`,
   less_equal: (a, b) => `${a} <= ${b}`,
   equal: (a, b) => `${a} == ${b}`,
+  // By its bits: compilers may take it for granted that a float is finite.
+  is_finite: (a) => `(bitcast<u32>(${a}) & 0x7f800000u) != 0x7f800000u`,
   and: (a, b) => `${a} && ${b}`,
   or: (a, b) => `${a} || ${b}`,
   not: (a) => `!${a}`,
@@ -134,15 +145,17 @@ export class Emitter {
   readonly lines: string[] = [];
   readonly #values = new Map<string, string>();
   readonly #lets = new Map<string, string>();
+  /** Values that are f16 numbers already, so that rounding them would change nothing. */
+  readonly #halves = new Set<string>();
 
   /**
-   * @param binding the name of the array in which a stored tensor is found, or undefined if the
-   * tensor is to be computed
+   * @param load the WGSL that loads an element of a stored tensor, as {@linkcode registerType}, or
+   * undefined if the tensor is to be computed
    * @param registers values at hand, valid at the position that is being written only
    * @param prefix of the variables, unique among the blocks of one kernel
    */
   constructor(
-    readonly binding: (t: Tensor) => string | undefined,
+    readonly load: (t: Tensor) => ((index: string) => string) | undefined,
     readonly registers: ReadonlyMap<Tensor, string>,
     readonly prefix: string,
   ) {}
@@ -156,6 +169,20 @@ export class Emitter {
       this.lines.push(`let ${name} = ${expression};`);
     }
     return name;
+  }
+
+  /** A value as it is stored. */
+  stored(value: string, dtype: DType): string {
+    if (dtype === "f16") return `f16(${this.#half(value)})`;
+    return dtype === "bool" ? `select(0u, 1u, ${value})` : value;
+  }
+
+  /** A number rounded to f16, still in an f32 register. */
+  #half(value: string): string {
+    if (this.#halves.has(value)) return value;
+    const rounded = this.let(`round_to_half(${value})`);
+    this.#halves.add(rounded);
+    return rounded;
   }
 
   /** Coordinates of row-major element `linear` of a shape. */
@@ -191,10 +218,11 @@ export class Emitter {
   #value(t: Tensor, p: Position): string {
     const register = this.registers.get(t);
     if (register !== undefined) return register;
-    const array = this.binding(t);
-    if (array !== undefined) {
-      const element = `${array}[${t.size === 1 ? "0u" : p.linear()}]`;
-      return this.let(t.dtype === "bool" ? `${element} != 0u` : element);
+    const load = this.load(t);
+    if (load !== undefined) {
+      const v = this.let(load(t.size === 1 ? "0u" : p.linear()));
+      if (t.dtype === "f16") this.#halves.add(v);
+      return v;
     }
     const key = `${t.id}@${p.key()}`;
     let v = this.#values.get(key);
@@ -223,7 +251,7 @@ export class Emitter {
       case "iota":
         return this.let(`i32(${p.coordinate(attributes.axis as number)})`);
       case "cast":
-        return this.let(cast(this.#value(x, p), x.dtype, t.dtype));
+        return this.#cast(this.#value(x, p), x.dtype, t.dtype);
       case "reshape":
         return this.#value(x, p.as(x.shape));
       case "expand":
@@ -301,6 +329,16 @@ export class Emitter {
     }
   }
 
+  #cast(x: string, from: DType, to: DType): string {
+    const type = registerType(to);
+    if (to === "bool") return this.let(`${x} != ${literal(0, from)}`);
+    if (from === "bool") {
+      return this.let(`select(${literal(0, to)}, ${literal(1, to)}, ${x})`);
+    }
+    const v = registerType(from) === type ? x : this.let(`${type}(${x})`);
+    return to === "f16" ? this.#half(v) : v;
+  }
+
   /** An index limited to an axis, as u32. */
   #limit(index: string, dtype: DType, size: number): string {
     return this.let(
@@ -359,15 +397,4 @@ export class Emitter {
     }
     return this.let(terms.join(" + "));
   }
-}
-
-function cast(x: string, from: DType, to: DType): string {
-  if (from === "bool") return `select(${literal(0, to)}, ${literal(1, to)}, ${x})`;
-  if (to === "bool") return `${x} != ${literal(0, from)}`;
-  return `${to}(${x})`;
-}
-
-/** The value of an expression as it is stored. */
-export function toStored(value: string, dtype: DType): string {
-  return dtype === "bool" ? `select(0u, 1u, ${value})` : value;
 }

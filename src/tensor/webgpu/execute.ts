@@ -42,10 +42,12 @@ const reclaim = new FinalizationRegistry<{ device: Gpu; buffer: GPUBuffer }>(
 
 /** What the lowering needs to know about a device. */
 export function targetOf(gpu: Gpu): Target {
-  const { software, subgroups } = gpu.adapter;
+  const { software, subgroups, f16, name } = gpu.adapter;
   return {
     software,
     subgroup: subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined,
+    f16,
+    name,
   };
 }
 

@@ -8,6 +8,24 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
 var<private> inf_bits: u32 = 0x7f800000u; // not a constant, for WGSL has no literal for infinity
 fn inf() -> f32 { return bitcast<f32>(inf_bits); }
 `,
+  round_to_half: /* wgsl */ `
+// Rounds to the nearest f16, ties to even, and beyond 65504 to infinity. In whole numbers, for
+// drivers drop conversions there and back, and WGSL leaves their direction and overflow open.
+fn round_to_half(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & 0x7fffffffu;
+  if (size > 0x7f800000u) { return x; } // not a number
+  var rounded = (size + 0xfffu + ((size >> 13u) & 1u)) & 0xffffe000u;
+  if (size < 0x38800000u) { // below 2^-14 f16 has multiples of 2^-24
+    let shift = min(126u - (size >> 23u), 25u);
+    let digits = (size & 0x7fffffu) | 0x800000u;
+    let whole = (digits + (1u << (shift - 1u)) - 1u + ((digits >> shift) & 1u)) >> shift;
+    rounded = bitcast<u32>(f32(whole) * 5.9604645e-8f);
+  }
+  if (size >= 0x477ff000u) { rounded = 0x7f800000u; }
+  return bitcast<f32>(rounded | (bits & 0x80000000u));
+}
+`,
   tanh_f32: /* wgsl */ `
 // By the exponential alone it would lose digits near 0 and overflow far from it: odd Taylor polynomial
 // below 0.25 (next term < 1e-9 there), else (1 - e) / (1 + e) with e = exp(-2|x|).

@@ -6,20 +6,15 @@ import { reduce, REDUCE_RULES } from "../../../kernels/reduce.wgsl.ts";
 import { indexAdd, scatterAdd } from "../../../kernels/scatter.wgsl.ts";
 import { sgd } from "../../../kernels/sgd.wgsl.ts";
 import { sortByGroup, topK } from "../../../kernels/selection.wgsl.ts";
+import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
 import { isInline, REDUCTIONS, type Step, stepReads } from "../schedule.ts";
 import { rowMajor, sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
-import { Bindings, type Lowered } from "./bindings.ts";
-import { Emitter, literal, storedType, toStored } from "./emit.ts";
+import { Bindings, type Lowered, type Target } from "./bindings.ts";
+import { Emitter, literal, registerType } from "./emit.ts";
 
-/** What the lowering knows about the device. */
-export interface Target {
-  /** A CPU driver, which likes few barriers and small workgroups. */
-  readonly software: boolean;
-  /** The subgroup size where it is fixed and subgroups may be used. */
-  readonly subgroup: number | undefined;
-}
+export type { Target } from "./bindings.ts";
 
 /** The label of a step: operation, result, and what it is fused with. */
 export function labelOf(step: Step): string {
@@ -50,10 +45,11 @@ function lowerElementwise(
   label: string,
 ): Lowered {
   const [out] = step.writes;
-  const b = new Bindings(stepReads({ ...step, epilogue: undefined }, isStored), [out]);
+  const b = new Bindings(target, stepReads({ ...step, epilogue: undefined }, isStored), [out]);
   const e = new Emitter((t) => t === out ? undefined : b.find(t), new Map(), "v");
   const several = target.software && out.size >= 2048 && out.shape.at(-1)! % 4 === 0;
-  const values = several ? e.atRun(out, "o", 4) : [e.at(out, "o")];
+  const values = (several ? e.atRun(out, "o", 4) : [e.at(out, "o")])
+    .map((v) => e.stored(v, out.dtype));
   return b.finish(
     label,
     elementwise({
@@ -63,7 +59,7 @@ function lowerElementwise(
       each: values.length,
       body: e.lines.join("\n  "),
       output: b.name(out),
-      values: values.map((v) => toStored(v, out.dtype)),
+      values,
     }),
   );
 }
@@ -72,13 +68,12 @@ function lowerElementwise(
 function epilogue(step: Step, b: Bindings): { statements: string; value: string } {
   const [out] = step.writes;
   const source = step.node.outputs[0];
-  if (!step.epilogue) return { statements: "", value: toStored("result", source.dtype) };
   const e = new Emitter(
     (t) => t === out ? undefined : b.find(t),
     new Map([[source, "result"]]),
     "e",
   );
-  const value = toStored(e.at(step.epilogue, "o"), out.dtype);
+  const value = e.stored(step.epilogue ? e.at(step.epilogue, "o") : "result", out.dtype);
   return { statements: e.lines.join("\n    "), value };
 }
 
@@ -95,7 +90,7 @@ function lowerReduction(
   const results = out.size, count = sizeOf(axes.map((a) => x.shape[a]));
   const kept = x.shape.map((_, i) => i).filter((i) => !axes.includes(i));
   const trailing = kept.every((k) => k < (axes[0] ?? Infinity));
-  const b = new Bindings(stepReads(step, isStored), step.writes);
+  const b = new Bindings(target, stepReads(step, isStored), step.writes);
   const find = (t: Tensor) => step.writes.includes(t) ? undefined : b.find(t);
 
   // Coordinates of the kept axes come from the result's position, the others from the loop.
@@ -130,7 +125,7 @@ function lowerReduction(
     reduce({
       declarations: b.declarations(),
       rule: REDUCE_RULES[step.node.op],
-      type: storedType(x.dtype),
+      type: registerType(x.dtype),
       results,
       count,
       lanes,
@@ -155,7 +150,7 @@ function lowerProduct(
   const { op, inputs, attributes } = step.node;
   const [out] = step.writes;
   const source = step.node.outputs[0];
-  const b = new Bindings(stepReads(step, isStored), [out], "Sizes");
+  const b = new Bindings(target, stepReads(step, isStored), [out], "Sizes");
   const tail = epilogue(step, b);
   const fields: Record<(typeof MATMUL_FIELDS)[number], number> = {
     m: source.shape.at(-2)!,
@@ -237,8 +232,8 @@ function lowerProduct(
   const text = matmul(
     {
       declarations: b.declarations(),
-      a: b.name(a),
-      b: b.name(c),
+      a: b.load(a),
+      b: b.load(c),
       mode,
       tileGroup: mode === "rows" ? b.name(inputs[2]) : undefined,
       offsets: mode === "plain" ? undefined : b.name(inputs[3]),
@@ -274,18 +269,23 @@ function mergeBatch(
   return out;
 }
 
+/** What a kernel stores that has its result in `acc`. */
+function store(dtype: DType): string {
+  return dtype === "f16" ? "f16(round_to_half(acc))" : "acc";
+}
+
 function lowerOther(step: Step, target: Target, label: string): Lowered {
   const { op, inputs, outputs, attributes } = step.node;
   const unique = [...new Set(inputs)];
   switch (op) {
     case "top_k": {
-      const b = new Bindings(unique, outputs);
+      const b = new Bindings(target, unique, outputs);
       const n = inputs[0].shape.at(-1)!;
       return b.finish(
         label,
         topK({
           declarations: b.declarations(),
-          x: b.name(inputs[0]),
+          x: b.load(inputs[0]),
           indices: b.name(outputs[0]),
           rows: inputs[0].size / n,
           n,
@@ -295,7 +295,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       );
     }
     case "sort_by_group": {
-      const b = new Bindings(unique, outputs);
+      const b = new Bindings(target, unique, outputs);
       const [position, item, tileGroup, offsets, counts] = outputs.map((t) => b.name(t));
       return b.finish(
         label,
@@ -311,44 +311,46 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
       );
     }
     case "index_add": {
-      const b = new Bindings(unique, outputs);
+      const b = new Bindings(target, unique, outputs);
       const [source, index] = inputs;
       return b.finish(
         label,
         indexAdd({
           declarations: b.declarations(),
-          source: b.name(source),
+          source: b.load(source),
           index: b.name(index),
           output: b.name(outputs[0]),
+          value: store(outputs[0].dtype),
           n: index.size,
           width: source.shape[1],
           rows: attributes.rows as number,
-          type: storedType(source.dtype),
+          type: registerType(source.dtype),
         }),
       );
     }
     case "scatter_add": {
-      const b = new Bindings(unique, outputs);
+      const b = new Bindings(target, unique, outputs);
       const [source, index] = inputs;
       const axis = attributes.axis as number;
       return b.finish(
         label,
         scatterAdd({
           declarations: b.declarations(),
-          source: b.name(source),
+          source: b.load(source),
           index: b.name(index),
           output: b.name(outputs[0]),
+          value: store(outputs[0].dtype),
           outer: sizeOf(source.shape.slice(0, axis)),
           n: source.shape[axis],
           size: outputs[0].shape[axis],
           inner: rowMajor(source.shape)[axis],
-          type: storedType(source.dtype),
+          type: registerType(source.dtype),
         }),
       );
     }
     case "adamw": {
       const [p, m, v, g, h, scale] = inputs;
-      const b = new Bindings([g, h, scale], [p, m, v]);
+      const b = new Bindings(target, [g, h, scale], [p, m, v]);
       return b.finish(
         label,
         adamw({
@@ -369,7 +371,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
     }
     case "sgd": {
       const [p, v, g, h, scale] = inputs;
-      const b = new Bindings([g, h, scale], [p, v]);
+      const b = new Bindings(target, [g, h, scale], [p, v]);
       return b.finish(
         label,
         sgd({
@@ -383,7 +385,7 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
     }
     case "assign": {
       const [to, from] = inputs;
-      const b = new Bindings([from], [to]);
+      const b = new Bindings(target, [from], [to]);
       return b.finish(
         label,
         elementwise({
