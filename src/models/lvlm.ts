@@ -180,7 +180,7 @@ export function applyVision(model: Vision, c: VisionConfig, pixels: Tensor): Ten
   // [B, 3, n, p, n, p] -> [B, n, n, 3, p, p]: a convolution whose stride is its kernel
   const cut = permute(reshape(pixels, [b, 3, n, c.patch, n, c.patch]), [0, 2, 4, 1, 3, 5]);
   let x = applyLinear(model.patches, reshape(cut, [b, n * n, 3 * c.patch ** 2]));
-  x = add(x, model.position);
+  x = add(x, cast(model.position, x.dtype));
   for (const block of model.blocks) {
     const h = applyNorm(block.norm1, x, 1e-6);
     x = add(x, applyAttention(block.attention, h, { heads: c.heads }));
@@ -292,7 +292,7 @@ export function embed(model: Language, tokens: Tensor, image: Tensor | undefined
   if (!image) return take(model.embedding, tokens);
   const slots = image.shape[1];
   const text = take(model.embedding, narrow(tokens, 1, slots, tokens.shape[1] - slots));
-  return cat([image, text], 1);
+  return cat([image, cast(text, image.dtype)], 1);
 }
 
 /** The whole model: pictures and texts to logits. */
