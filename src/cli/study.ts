@@ -3,19 +3,20 @@
  */
 import config from "../../deno.json" with { type: "json" };
 import { emojiVqa } from "../data/mod.ts";
-import { duration, interruptible, Progress, table } from "../notebook/mod.ts";
-import { type PlannedRun, planStudy, runStudy, StudyDatabase } from "../study/mod.ts";
+import { duration, interruptible, Progress } from "../notebook/mod.ts";
+import { gatherResults, planStudy, runStudy, shareOf, StudyDatabase } from "../study/mod.ts";
 import { ensureGpu } from "./setup.ts";
-import { HELP, type StudyOptions, studyOptions } from "./study_options.ts";
+import { HELP, type StudyCommand, studyCommand, type StudyOptions } from "./study_options.ts";
+import { exportResults, resultsFrom, runsText, statusText, tablesText } from "./study_print.ts";
 import { run } from "./system.ts";
 
 const log = (line: string) => console.log(line);
 
-/** The options, or an end with an explanation. */
-function readOptions(): StudyOptions {
+/** What is to be done, or an end with an explanation. */
+function readCommand(): StudyCommand {
   try {
-    const options = studyOptions(Deno.args);
-    if (options) return options;
+    const command = studyCommand(Deno.args);
+    if (command) return command;
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${HELP}`);
     Deno.exit(2);
@@ -27,87 +28,125 @@ function readOptions(): StudyOptions {
 /** The git commit of the code that runs, with a mark if files have changed since. */
 async function codeVersion(): Promise<string | undefined> {
   const root = new URL("../../", import.meta.url).pathname;
-  const head = await run("git", ["-C", root, "rev-parse", "--short=12", "HEAD"]).catch(() => null);
-  if (!head?.ok) return undefined;
+  const head = await run("git", ["-C", root, "rev-parse", "--short=12", "HEAD"]);
+  if (!head.ok) return undefined;
   const changes = await run("git", ["-C", root, "status", "--porcelain", "--", "src", "kernels"]);
-  return head.text.trim() + (changes.ok && changes.text.trim() !== "" ? "+changes" : "");
+  return head.stdout.trim() + (changes.stdout.trim() === "" ? "" : "+changes");
 }
 
-/** This machine's share of the runs, with the connectors they need. */
-function share(plans: readonly PlannedRun[], { number, of }: StudyOptions["shard"]): PlannedRun[] {
-  const models = plans.filter((p) => p.kind === "model").filter((_, i) => i % of === number - 1);
-  const needed = new Set(models.map((p) => p.needs));
-  return plans.filter((p) => p.kind === "floor" || needed.has(p.id) || models.includes(p));
+/** Opens a file of results and makes its folder; the file too, if it may. */
+async function openDatabase(path: string, make: boolean): Promise<StudyDatabase> {
+  const folder = path.replace(/[^/\\]*$/, "") || ".";
+  if (make) await Deno.mkdir(folder, { recursive: true });
+  else await Deno.stat(path);
+  return new StudyDatabase(path);
 }
 
-function states(database: StudyDatabase, study: string): string {
-  return String(table(
-    ["run", "variant", "seed", "state", "seconds", "device", "note"],
-    database.runs(study).map((r) => [
-      r.id,
-      r.variant,
-      r.seed,
-      r.status,
-      Math.round(r.seconds),
-      r.adapter ?? "",
-      r.error ?? (r.status === "running" ? `${r.host}, process ${r.pid}` : ""),
-    ]),
-  ));
-}
-
-const options = readOptions();
-const { study, scale, seeds, steps, shard, db, keep, list } = options;
-const folder = db.replace(/[^/\\]*$/, "") || ".";
-await Deno.mkdir(folder, { recursive: true });
-using database = new StudyDatabase(db);
-const all = planStudy(study, { scale, seeds, steps });
-database.plan(study.name, all);
-if (list) {
-  log(states(database, study.name));
-  Deno.exit(0);
-}
-const plans = share(all, shard);
-const done = plans.filter((p) => database.run(p.id)?.status === "done").length;
-log(`${study.title}: ${plans.length} runs, ${done} of them done, recorded in ${db}`);
-if (done < plans.length) await ensureGpu(log);
-const data = await emojiVqa({ scale });
-using stop = interruptible();
-const terminate = () => Deno.kill(Deno.pid, "SIGINT");
-Deno.addSignalListener("SIGTERM", terminate);
-
-let progress: Progress | undefined;
-const outcome = await runStudy(plans, {
-  database,
-  data,
-  folder: `${db}.runs`,
-  keep,
-  signal: stop.signal,
-  log,
-  origin: {
-    code: await codeVersion(),
-    versions: {
-      deno: Deno.version.deno,
-      lab: config.version,
-      dawn: config.imports.webgpu.replace(/.*@/, ""),
+/** Does the runs that are left. @returns whether every run is done */
+async function train(
+  database: StudyDatabase,
+  plans: ReturnType<typeof planStudy>,
+  { study, scale, db, keep }: StudyOptions,
+): Promise<boolean> {
+  await ensureGpu(log);
+  const data = await emojiVqa({ scale });
+  using stop = interruptible();
+  const terminate = () => Deno.kill(Deno.pid, "SIGINT");
+  Deno.addSignalListener("SIGTERM", terminate);
+  let progress: Progress | undefined;
+  const outcome = await runStudy(plans, {
+    database,
+    data,
+    folder: `${db}.runs`,
+    keep,
+    signal: stop.signal,
+    log,
+    origin: {
+      code: await codeVersion(),
+      versions: {
+        deno: Deno.version.deno,
+        lab: config.version,
+        dawn: config.imports.webgpu.replace(/.*@/, ""),
+      },
     },
-  },
-  onProgress: ({ plan, done, total, step }) => {
-    progress ??= new Progress({ label: study.name, total });
-    progress.update(done, {
-      loss: step?.record.loss,
-      tokensPerSecond: step?.tokensPerSecond,
-      note: `${plan.label}, seed ${plan.config.seed}, ${step ? step.stage.name : "evaluation"}`,
-    });
-  },
-});
-Deno.removeSignalListener("SIGTERM", terminate);
-await progress?.done("");
-if (stop.signal.aborted) {
-  const args = Deno.args.map((a) => /[^\w\-./,=]/.test(a) ? `'${a}'` : a).join(" ");
-  log(`stopped; what was learned is saved. Go on with: deno task study ${args}`);
-  Deno.exit(130);
+    onProgress: ({ plan, done, total, step }) => {
+      progress ??= new Progress({ label: study.name, total });
+      progress.update(done, {
+        loss: step?.record.loss,
+        tokensPerSecond: step?.tokensPerSecond,
+        note: `${plan.label}, seed ${plan.config.seed}, ${step ? step.stage.name : "evaluation"}`,
+      });
+    },
+  });
+  Deno.removeSignalListener("SIGTERM", terminate);
+  await progress?.done(stop.signal.aborted ? "stopped" : "");
+  if (stop.signal.aborted) {
+    const args = Deno.args.map((a) => /[^\w\-./,=]/.test(a) ? `'${a}'` : a).join(" ");
+    log(`stopped; what was learned is saved. Go on with: deno task study ${args}`);
+    Deno.exit(130);
+  }
+  for (const { plan, error } of outcome.failed) {
+    log(`FAILED ${plan.label}, seed ${plan.config.seed}: ${error}`);
+  }
+  return outcome.complete;
 }
-const rows = database.runs(study.name).filter((r) => plans.some((p) => p.id === r.id));
-log(`${duration(rows.reduce((n, r) => n + r.seconds, 0))} of work in all runs`);
-for (const { plan, error } of outcome.failed) log(`FAILED ${plan.variant}: ${error}`);
-Deno.exit(outcome.complete ? 0 : 1);
+
+async function runOptions(options: StudyOptions): Promise<number> {
+  const { study, scale, seeds, steps, shard, db, list } = options;
+  if (options.from !== undefined) {
+    for (const results of await resultsFrom(options.from, scale)) log(tablesText(study, results));
+    return 0;
+  }
+  using database = await openDatabase(db, true);
+  const all = planStudy(study, { scale, seeds, steps });
+  database.plan(study.name, all);
+  const isDone = (id: string) => database.run(id)?.status === "done";
+  if (list) {
+    log(runsText(all.map(({ id }) => database.run(id)!)));
+    return 0;
+  }
+  const plans = shareOf(all, shard);
+  const done = plans.filter((p) => isDone(p.id)).length;
+  log(`${study.title}: ${plans.length} runs, ${done} of them done, recorded in ${db}`);
+  const complete = done === plans.length || await train(database, plans, options);
+  const finished = all.filter((p) => p.kind === "model" && isDone(p.id)).map((p) => p.id);
+  if (finished.length > 0) {
+    log("");
+    log(tablesText(study, gatherResults(database, { ids: finished })));
+    log("");
+  }
+  const seconds = all.reduce((n, { id }) => n + database.run(id)!.seconds, 0);
+  log(`${finished.length} models, ${duration(seconds)} of work`);
+  if (options.export !== undefined) {
+    for (const path of await exportResults(database, options.export)) log(`written: ${path}`);
+  }
+  return complete ? 0 : 1;
+}
+
+async function main(command: StudyCommand): Promise<number> {
+  switch (command.command) {
+    case "study":
+      return await runOptions(command.options);
+    case "status": {
+      using database = await openDatabase(command.db, false);
+      log(statusText(database));
+      return 0;
+    }
+    case "merge": {
+      using database = await openDatabase(command.into, true);
+      for (const path of command.from) {
+        const { taken, kept } = database.merge(path);
+        log(`${path}: ${taken} runs taken, ${kept} were here already`);
+      }
+      return 0;
+    }
+  }
+}
+
+try {
+  Deno.exit(await main(readCommand()));
+} catch (error) {
+  if (!(error instanceof RangeError || error instanceof Deno.errors.NotFound)) throw error;
+  console.error(error.message);
+  Deno.exit(1);
+}

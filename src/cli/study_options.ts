@@ -4,21 +4,29 @@ import type { ScaleName } from "../data/mod.ts";
 import { STUDIES, type Study, studyNamed, VARIANTS } from "../study/mod.ts";
 import { unknownName } from "../tensor/mod.ts";
 
+const FIRST_SEED = 7;
+const SCALES: readonly ScaleName[] = ["tiny", "small", "full"];
+
 /** What `--help` prints. */
 export const HELP =
   `deno task study NAME [--scale tiny|small|full] [--seeds N|A,B,…] [--only VARIANT,…]
-                [--steps N] [--shard I/N] [--db FILE] [--keep] [--list]
+                [--steps N] [--shard I/N] [--db FILE] [--keep] [--list] [--export PLACE]
+deno task study NAME --from PLACE [--scale …]
+deno task study status [--scale …] [--db FILE]
+deno task study merge FILE… --into FILE
 
 Trains the variants of a study with several seeds, and prints means, intervals and differences.
 NAME: ${STUDIES.map((s) => s.name).join(", ")}
 
-  --seeds   how many, from ${7} on (default 5), or which: 7,8,9; one alone: 7,
+  --seeds   how many, from ${FIRST_SEED} on (default 5), or which: 7,8,9; one alone: 7,
   --only    only these variants of the study
   --steps   so many steps in each stage: a smoke run, kept apart from the real ones
   --shard   only every Nth run, beginning with number I: one machine's share
   --db      file of results (default .cache/study/SCALE.db)
   --keep    keep the weights of finished runs, in the folder FILE.runs
   --list    only list the runs and their states
+  --export  write all finished runs of the file as JSON: a file, or a folder for one file a device
+  --from    train nothing, print the tables of exported results: a file, a folder, or a .db
 
 Finished runs are skipped; runs that were stopped or killed go on from their checkpoints.`;
 
@@ -40,10 +48,17 @@ export interface StudyOptions {
   keep: boolean;
   /** Only list the runs. */
   list: boolean;
+  /** File or folder to write results to. */
+  export?: string;
+  /** File or folder to read results from, instead of training. */
+  from?: string;
 }
 
-const FIRST_SEED = 7;
-const SCALES: readonly ScaleName[] = ["tiny", "small", "full"];
+/** What is to be done. */
+export type StudyCommand =
+  | { command: "study"; options: StudyOptions }
+  | { command: "status"; db: string }
+  | { command: "merge"; from: string[]; into: string };
 
 /**
  * Reads the command line.
@@ -51,7 +66,7 @@ const SCALES: readonly ScaleName[] = ["tiny", "small", "full"];
  * @returns undefined if help is wanted
  * @throws {TypeError} on unknown options. @throws {RangeError} on values that make no sense.
  */
-export function studyOptions(args: readonly string[]): StudyOptions | undefined {
+export function studyCommand(args: readonly string[]): StudyCommand | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -64,23 +79,41 @@ export function studyOptions(args: readonly string[]): StudyOptions | undefined 
       db: { type: "string" },
       keep: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
+      export: { type: "string" },
+      from: { type: "string" },
+      into: { type: "string" },
+      // What happens anyway; named so that one may say it.
       resume: { type: "boolean", default: true },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   if (values.help || positionals.length === 0) return undefined;
-  if (positionals.length > 1) throw new RangeError(`one study at a time, not ${positionals}`);
+  const [name, ...rest] = positionals;
+  if (name === "merge") {
+    if (values.into === undefined || rest.length === 0) {
+      throw new RangeError("merge: want files, and where to: study merge A.db B.db --into ALL.db");
+    }
+    return { command: "merge", from: rest, into: values.into };
+  }
+  if (rest.length > 0) throw new RangeError(`one study at a time, not ${positionals.join(", ")}`);
   const scale = values.scale as ScaleName;
   if (!SCALES.includes(scale)) throw unknownName("scale", scale, SCALES);
+  const db = values.db ?? `.cache/study/${scale}.db`;
+  if (name === "status") return { command: "status", db };
   return {
-    study: onlySome(studyNamed(positionals[0]), values.only),
-    scale,
-    seeds: seedsOption(values.seeds),
-    steps: values.steps === undefined ? undefined : whole("--steps", values.steps, 1),
-    shard: shardOption(values.shard),
-    db: values.db ?? `.cache/study/${scale}.db`,
-    keep: values.keep,
-    list: values.list,
+    command: "study",
+    options: {
+      study: onlySome(studyNamed(name), values.only),
+      scale,
+      seeds: seedsOption(values.seeds),
+      steps: values.steps === undefined ? undefined : whole("--steps", values.steps, 1),
+      shard: shardOption(values.shard),
+      db,
+      keep: values.keep,
+      list: values.list,
+      export: values.export,
+      from: values.from,
+    },
   };
 }
 
@@ -111,17 +144,13 @@ function shardOption(text: string): { number: number; of: number } {
 
 function onlySome(study: Study, only: string | undefined): Study {
   if (only === undefined) return study;
-  const names = only.split(",");
+  const names = only.split(","), known = study.variants.map((v) => v.name);
   for (const name of names) {
-    if (study.variants.some((v) => v.name === name)) continue;
-    if (VARIANTS.some((v) => v.name === name)) {
-      throw new RangeError(
-        `--only ${name}: not in the study ${study.name} (${
-          study.variants.map((v) => v.name).join(", ")
-        })`,
-      );
-    }
-    throw unknownName("variant", name, study.variants.map((v) => v.name));
+    if (known.includes(name)) continue;
+    if (!VARIANTS.some((v) => v.name === name)) throw unknownName("variant", name, known);
+    throw new RangeError(
+      `--only ${name}: not in the study ${study.name}, which has ${known.join(", ")}`,
+    );
   }
   return { ...study, variants: study.variants.filter((v) => names.includes(v.name)) };
 }

@@ -5,166 +5,19 @@
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import type { StepRecord } from "../train/mod.ts";
-import type { PlannedRun, RunConfig, RunKind } from "./grid.ts";
+import {
+  type Claim,
+  DETAILS,
+  type Metric,
+  type RunResult,
+  type RunRow,
+  SCHEMA,
+  SCHEMA_VERSION,
+  type StagedRecord,
+  STALE_SECONDS,
+} from "./database_schema.ts";
+import type { PlannedRun } from "./grid.ts";
 import type { RoutingSummary } from "./routing_summary.ts";
-
-/** Version of the tables; a file of another version is refused. */
-const SCHEMA_VERSION = 1;
-
-const SCHEMA = `
-CREATE TABLE runs (
-  id TEXT PRIMARY KEY,       -- hash of kind and configuration
-  kind TEXT NOT NULL,        -- connector, model or floor
-  variant TEXT NOT NULL,
-  label TEXT NOT NULL,
-  scale TEXT NOT NULL,
-  seed INTEGER NOT NULL,
-  config TEXT NOT NULL,      -- JSON
-  status TEXT NOT NULL CHECK (status IN ('planned', 'running', 'done', 'failed')),
-  code TEXT,                 -- git commit
-  versions TEXT,             -- JSON
-  adapter TEXT,
-  owner TEXT,                -- of a running run: a random name of the process's claim
-  host TEXT,
-  pid INTEGER,
-  heartbeat REAL,            -- seconds since 1970, as are the next two
-  started REAL,
-  finished REAL,
-  seconds REAL NOT NULL DEFAULT 0,
-  error TEXT
-) STRICT;
-CREATE TABLE tags (
-  study TEXT NOT NULL,
-  run TEXT NOT NULL REFERENCES runs (id),
-  PRIMARY KEY (study, run)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE metrics (
-  run TEXT NOT NULL REFERENCES runs (id),
-  name TEXT NOT NULL,        -- accuracy, task, floor, parameters
-  family TEXT NOT NULL,
-  split TEXT NOT NULL,
-  value REAL NOT NULL,
-  n INTEGER,
-  correct INTEGER,
-  PRIMARY KEY (run, name, family, split)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE records (
-  run TEXT NOT NULL REFERENCES runs (id),
-  stage TEXT NOT NULL,
-  step INTEGER NOT NULL,
-  loss REAL NOT NULL,
-  auxiliary REAL NOT NULL,
-  gradient_norm REAL NOT NULL,
-  learning_rate REAL NOT NULL,
-  PRIMARY KEY (run, stage, step)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE routing (
-  run TEXT NOT NULL REFERENCES runs (id),
-  benchmark TEXT NOT NULL,
-  layer INTEGER NOT NULL,
-  modality TEXT NOT NULL,
-  tokens INTEGER NOT NULL,
-  chance_shared REAL NOT NULL,
-  counts TEXT NOT NULL,      -- JSON, in the order of the experts in the run's configuration
-  PRIMARY KEY (run, benchmark, layer, modality)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE weights (
-  run TEXT PRIMARY KEY REFERENCES runs (id),
-  file BLOB NOT NULL         -- safetensors
-) STRICT;
-`;
-
-/** Seconds without a heartbeat after which a run counts as abandoned. */
-export const STALE_SECONDS = 300;
-
-/** State of a run. */
-export type RunStatus = "planned" | "running" | "done" | "failed";
-
-/** One measured number. */
-export interface Metric {
-  /** `accuracy`, `task`, `floor`, `parameters`. */
-  name: string;
-  /** Family of questions (`mean` for their mean), task, or part. */
-  family: string;
-  /** The split; empty where there is none. */
-  split: string;
-  /** The number. */
-  value: number;
-  /** Questions. */
-  n?: number;
-  /** Right answers. */
-  correct?: number;
-}
-
-/** A step of a run with the name of its stage. */
-export type StagedRecord = StepRecord & { stage: string };
-
-/** Where and with what a run was made. */
-export interface Origin {
-  /** Git commit. */
-  code?: string;
-  /** Versions of runtime, library and GPU layer. */
-  versions?: Readonly<Record<string, string>>;
-  /** Name of the device. */
-  adapter?: string;
-}
-
-/** What a finished run leaves. */
-export interface RunResult extends Origin {
-  /** Seconds of this attempt. */
-  seconds: number;
-  /** Measured numbers. */
-  metrics: readonly Metric[];
-  /** Every step. */
-  records?: readonly StagedRecord[];
-  /** Chosen experts. */
-  routing?: readonly RoutingSummary[];
-  /** Weights that later runs start from, a safetensors file. */
-  weights?: Uint8Array;
-}
-
-/** A row of the table of runs. */
-export interface RunRow extends Origin {
-  /** Hash of what the run depends on. */
-  id: string;
-  /** What it makes. */
-  kind: RunKind;
-  /** Name of the variant. */
-  variant: string;
-  /** Label of the variant. */
-  label: string;
-  /** Scale of the data. */
-  scale: string;
-  /** The seed. */
-  seed: number;
-  /** The configuration. */
-  config: RunConfig;
-  /** State. */
-  status: RunStatus;
-  /** Host and process of a running run. */
-  host?: string;
-  /** Its process. */
-  pid?: number;
-  /** When it was last heard of, in seconds since 1970. */
-  heartbeat?: number;
-  /** When it was first begun. */
-  started?: number;
-  /** When it ended. */
-  finished?: number;
-  /** Seconds of work, all attempts together. */
-  seconds: number;
-  /** Why it failed. */
-  error?: string;
-}
-
-/** The right to do a run, until {@linkcode StudyDatabase.finish} or release. */
-export interface Claim {
-  /** The run. */
-  readonly id: string;
-  /** A random name of this claim. */
-  readonly owner: string;
-}
 
 const now = (): number => Date.now() / 1000;
 
@@ -326,7 +179,7 @@ export class StudyDatabase implements Disposable {
   }
 
   #write(id: string, { metrics, records = [], routing = [], weights }: RunResult): void {
-    for (const table of ["metrics", "records", "routing", "weights"]) {
+    for (const table of DETAILS) {
       this.#db.prepare(`DELETE FROM ${table} WHERE run = ?`).run(id);
     }
     const metric = this.#db.prepare("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)");
@@ -347,6 +200,53 @@ export class StudyDatabase implements Disposable {
     }
     if (weights) {
       this.#db.prepare("INSERT INTO weights VALUES (?, ?)").run(id, Buffer.from(weights));
+    }
+  }
+
+  /**
+   * Takes over what another file has and this one has not: runs that are finished there and not here,
+   * with all that belongs to them, and the plans of others. What both have finished stays as it is.
+   *
+   * @returns how many runs came over, and how many finished ones were here already
+   * @throws {RangeError} if the other file was written by another version of the library.
+   * @throws {Deno.errors.NotFound} if there is no such file.
+   */
+  merge(path: string): { taken: number; kept: number } {
+    Deno.statSync(path);
+    new StudyDatabase(path).close(); // checks its version
+    this.#db.prepare("ATTACH ? AS other").run(path);
+    try {
+      return this.#transaction(() => {
+        // Replacing a run's row takes the old one away while others still point at it.
+        this.#db.exec("PRAGMA defer_foreign_keys = ON");
+        const ids = (sql: string) => this.#all<{ id: string }>(sql).map((row) => row.id);
+        const finished = "SELECT id FROM other.runs WHERE status = 'done'";
+        const here = "SELECT id FROM main.runs WHERE status = 'done'";
+        const taken = ids(`${finished} AND id NOT IN (${here})`);
+        const kept = ids(`${finished} AND id IN (${here})`).length;
+        const columns = this.#all<{ name: string }>("SELECT name FROM pragma_table_info('runs')")
+          .map((c) => c.name).join(", ");
+        this.#db.exec(
+          `INSERT OR IGNORE INTO main.runs (${columns}) SELECT ${columns} FROM other.runs;
+           UPDATE main.runs SET status = 'planned', owner = NULL
+             WHERE status = 'running' AND owner IN (SELECT owner FROM other.runs);
+           INSERT OR IGNORE INTO main.tags SELECT * FROM other.tags;`,
+        );
+        for (const id of taken) {
+          this.#db.prepare(
+            `REPLACE INTO main.runs (${columns}) SELECT ${columns} FROM other.runs WHERE id = ?`,
+          ).run(id);
+          for (const table of DETAILS) {
+            this.#db.prepare(`DELETE FROM main.${table} WHERE run = ?`).run(id);
+            this.#db.prepare(
+              `INSERT INTO main.${table} SELECT * FROM other.${table} WHERE run = ?`,
+            ).run(id);
+          }
+        }
+        return { taken: taken.length, kept };
+      });
+    } finally {
+      this.#db.exec("DETACH other");
     }
   }
 

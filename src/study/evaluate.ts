@@ -46,6 +46,8 @@ export interface EvaluateOptions {
   limit?: number;
   /** Rows of a batch. Default 50. */
   batchSize?: number;
+  /** Show gray pictures instead: what can be answered without looking. Default false. */
+  blind?: boolean;
   /** Called now and then with the share done. */
   onProgress?: (done: number) => void;
 }
@@ -117,6 +119,7 @@ export async function evaluate(
       let asked = 0;
       for (const { batch, spans } of batches) {
         const full = fillBatch(batch, batchSize);
+        if (options.blind) full.pixels.fill(0);
         const { best } = await predict(batchInputs(full, data.imageSize));
         const tokens = await best.data();
         for (const { family, task, row, start, end } of spans) {

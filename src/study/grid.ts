@@ -5,7 +5,7 @@ import type { ScaleName } from "../data/mod.ts";
 import type { Placement } from "../models/mod.ts";
 import { dense, type PoolTable } from "../moe/mod.ts";
 import { unknownName } from "../tensor/mod.ts";
-import type { TwoStageOptions } from "../train/mod.ts";
+import type { ThreeStageOptions } from "../train/mod.ts";
 import { type RecipeName, REFERENCE, type Variant, VARIANTS, withDataShare } from "./variants.ts";
 
 /** A comparison of variants. */
@@ -21,7 +21,7 @@ export interface Study {
 const named = (...names: string[]): Variant[] =>
   names.map((name) => VARIANTS.find((v) => v.name === name)!);
 
-const MAIN = ["moiie", "dense", "vanilla", "modality-hard", "modality-routed"];
+const MAIN = [REFERENCE, "dense", "vanilla", "modality-hard", "modality-routed"];
 
 /** Shares of the data in the paper's figure 3: 1.3, 2 and 2.7 million samples. */
 export const DATA_SHARES: readonly number[] = [0.48, 0.74, 1];
@@ -38,7 +38,7 @@ const SINGLE: readonly Study[] = [
       "moiie-aux-0.01",
     ),
   },
-  { name: "main", title: "Architectures (paper, table 1)", variants: named(...MAIN) },
+  { name: "main", title: "Architectures (paper, table 1)", variants: named(...MAIN, "blind") },
   {
     name: "scale",
     title: "Architectures by amount of data (paper, figure 3)",
@@ -56,6 +56,11 @@ const SINGLE: readonly Study[] = [
       "moiie-aux-0.01",
       "moiie-aux-0.1",
     ),
+  },
+  {
+    name: "stages",
+    title: "Two stages and three (paper, table 3)",
+    variants: named(REFERENCE, "three-stage"),
   },
 ];
 
@@ -79,8 +84,8 @@ export function studyNamed(name: string): Study {
 
 /** Settings of a recipe; the seed stands elsewhere. */
 export type Settings =
-  & Readonly<Omit<TwoStageOptions, "seed">>
-  & Readonly<Required<Pick<TwoStageOptions, "connectorSteps" | "instructionSteps">>>;
+  & Readonly<Omit<ThreeStageOptions, "seed">>
+  & Readonly<Required<Pick<ThreeStageOptions, "connectorSteps" | "instructionSteps">>>;
 
 /** Everything that a run's result depends on, besides code and device. */
 export interface RunConfig {
@@ -98,6 +103,8 @@ export interface RunConfig {
   readonly ffn: PoolTable;
   /** Which layers hold it. */
   readonly placement: Placement;
+  /** Trained and tested on gray pictures. */
+  readonly blind?: boolean;
   /** Evaluated on the first pictures of each split only; all if missing. */
   readonly limit?: number;
 }
@@ -223,22 +230,33 @@ export function planStudy(study: Study, options: PlanOptions): PlannedRun[] {
   return [...plans.values()];
 }
 
+/** Share of the dense stage of three in the samples of both: 2 M of 2.78 M (paper, section A.4). */
+const DENSE_SHARE = 0.72;
+
+/** One machine's share of the runs: every `of`-th model, and the connectors these start from. */
+export function shareOf(
+  plans: readonly PlannedRun[],
+  { number, of }: { number: number; of: number },
+): PlannedRun[] {
+  const models = plans.filter((p) => p.kind === "model").filter((_, i) => i % of === number - 1);
+  const needed = new Set(models.map((p) => p.needs));
+  return plans.filter((p) => p.kind === "floor" || needed.has(p.id) || models.includes(p));
+}
+
 function configOf(
-  variant: Variant,
+  { ffn, placement = "interleaved", recipe = "two-stage", dataShare = 1, blind, ...variant }:
+    Variant,
   base: Pick<RunConfig, "preset" | "scale" | "seed" | "settings" | "limit">,
 ): RunConfig {
   const settings = { ...base.settings, ...variant.settings };
-  const share = variant.dataShare ?? 1;
-  return {
-    ...base,
-    recipe: variant.recipe ?? "two-stage",
-    settings: {
-      ...settings,
-      instructionSteps: Math.max(1, Math.round(settings.instructionSteps * share)),
-    },
-    ffn: variant.ffn,
-    placement: variant.placement ?? "interleaved",
+  const steps = Math.max(1, Math.round(settings.instructionSteps * dataShare));
+  const dense = Math.max(1, Math.round(steps * DENSE_SHARE));
+  const stages = recipe === "two-stage" ? { instructionSteps: steps } : {
+    instructionSteps: dense,
+    expertSteps: Math.max(1, steps - dense),
+    expertRate: settings.instructionRate,
   };
+  return { ...base, recipe, settings: { ...settings, ...stages }, ffn, placement, blind };
 }
 
 /** The part of a configuration that a run of a kind depends on. */
@@ -255,10 +273,23 @@ function identityOf(kind: RunKind, config: RunConfig): Record<string, unknown> {
     case "model": {
       // The table's name is for people: tables that do the same are the same.
       const { variant: _, ...ffn } = config.ffn;
-      const { recipe, placement } = config;
-      return { kind, data, preset, seed, recipe, settings, ffn, placement, smoke: limit };
+      const { recipe, placement, blind } = config;
+      return { kind, data, preset, seed, recipe, settings, ffn, placement, blind, smoke: limit };
     }
   }
+}
+
+/** The id of the connector that a model may start from: the same for all variants of a seed. */
+export function connectorId(config: RunConfig): string {
+  return runId("connector", config);
+}
+
+/**
+ * The comparisons of a study: variants that were trained on as much data, the one that the others are
+ * compared with first.
+ */
+export function comparisons(study: Study): Variant[][] {
+  return [...Map.groupBy(study.variants, (v) => v.dataShare ?? 1).values()];
 }
 
 /** Hash of what a run's result depends on. */

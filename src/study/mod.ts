@@ -5,11 +5,25 @@
  * @module
  */
 export * from "./database.ts";
+export {
+  type Claim,
+  type Metric,
+  type Origin,
+  type RunResult,
+  type RunRow,
+  type RunStatus,
+  type StagedRecord,
+  STALE_SECONDS,
+} from "./database_schema.ts";
 export * from "./evaluate.ts";
 export * from "./grid.ts";
+export * from "./paper_tables.ts";
+export * from "./paper_values.ts";
 export * from "./report.ts";
+export * from "./results.ts";
 export * from "./routing.ts";
 export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";
 export * from "./runner.ts";
 export * from "./statistics.ts";
+export * from "./tables.ts";
 export * from "./variants.ts";

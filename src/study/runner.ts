@@ -10,8 +10,17 @@ import {
   summarize,
 } from "../models/mod.ts";
 import { lab } from "../tensor/mod.ts";
-import { fit, type Progress, type Recipe, type Run, twoStage } from "../train/mod.ts";
-import type { Claim, Metric, Origin, RunResult, StudyDatabase } from "./database.ts";
+import {
+  fit,
+  type Progress,
+  type Recipe,
+  type Run,
+  type Stage,
+  threeStage,
+  twoStage,
+} from "../train/mod.ts";
+import type { StudyDatabase } from "./database.ts";
+import type { Claim, Metric, Origin, RunResult } from "./database_schema.ts";
 import { evaluate, type Evaluation, type TestSplit } from "./evaluate.ts";
 import type { PlannedRun, RunConfig } from "./grid.ts";
 import { recordRouting } from "./routing.ts";
@@ -64,20 +73,35 @@ const SAVE_EVERY = 100;
 
 /** All steps of a run. */
 export function stepsOf({ kind, needs, config }: PlannedRun): number {
-  const { connectorSteps, instructionSteps } = config.settings;
+  const { connectorSteps, instructionSteps, expertSteps = 0 } = config.settings;
   switch (kind) {
     case "floor":
       return 0;
     case "connector":
       return connectorSteps;
     case "model":
-      return instructionSteps + (needs === undefined ? connectorSteps : 0);
+      return instructionSteps + expertSteps + (needs === undefined ? connectorSteps : 0);
   }
 }
 
 /** The recipe of a run, with all of its stages. */
 export function recipeOf(config: RunConfig, data: EmojiVqa): Recipe {
-  return twoStage(data, { ...config.settings, seed: config.seed });
+  const settings = { ...config.settings, seed: config.seed };
+  const recipe = config.recipe === "two-stage"
+    ? twoStage(data, settings)
+    : threeStage(data, settings);
+  return config.blind ? { ...recipe, stages: recipe.stages.map(onGrayPictures) } : recipe;
+}
+
+function onGrayPictures(stage: Stage): Stage {
+  return {
+    ...stage,
+    inputs: (model, step) => {
+      const inputs = stage.inputs(model, step);
+      inputs.pixels.data.fill(0);
+      return inputs;
+    },
+  };
 }
 
 /**
@@ -195,7 +219,7 @@ async function work(
     return { adapter, metrics: [], records, weights: await connectorFile(model) };
   }
   options.onStep();
-  const evaluations = await evaluate(model, data, { limit: config.limit });
+  const evaluations = await evaluate(model, data, { limit: config.limit, blind: config.blind });
   const routing = await recordRouting(model, data, { limit: config.limit });
   const { total, active } = summarize(model.config);
   const metrics = [

@@ -2,10 +2,10 @@
 import type { Placement } from "../models/mod.ts";
 import { dense, modalityMoe, moiie, type PoolTable, vanillaMoe } from "../moe/mod.ts";
 import { unknownName } from "../tensor/mod.ts";
-import type { TwoStageOptions } from "../train/mod.ts";
+import type { ThreeStageOptions } from "../train/mod.ts";
 
 /** How a variant is trained: the name of a recipe. */
-export type RecipeName = "two-stage";
+export type RecipeName = "two-stage" | "three-stage";
 
 /** One configuration of a study. Write your own as an object literal. */
 export interface Variant {
@@ -20,9 +20,11 @@ export interface Variant {
   /** The recipe. Default `two-stage`. */
   readonly recipe?: RecipeName;
   /** Settings of the recipe that differ from the study's. */
-  readonly settings?: Readonly<Omit<TwoStageOptions, "seed">>;
+  readonly settings?: Readonly<Omit<ThreeStageOptions, "seed">>;
   /** Share of the scale's instruction data (steps of the last stage) that is trained on. Default 1. */
   readonly dataShare?: number;
+  /** Trained and tested on gray pictures: what can be answered without looking. Default false. */
+  readonly blind?: boolean;
 }
 
 /** The name of the variant that the others are compared with: the paper's own. */
@@ -61,6 +63,8 @@ export const VARIANTS: readonly Variant[] = [
   },
   { name: "moiie-full", label: "MoIIE in all layers", ffn: moiie(), placement: "full" },
   ...[0, 0.0001, 0.01, 0.1].map(auxiliary),
+  { name: "three-stage", label: "MoIIE, three stages", ffn: moiie(), recipe: "three-stage" },
+  { name: "blind", label: "MoIIE on gray pictures", ffn: moiie(), blind: true },
 ];
 
 /**
@@ -74,6 +78,11 @@ export function variantNamed(name: string): Variant {
   return found;
 }
 
+/** Name of a variant that is trained on a share of the data. */
+export function shareName(name: string, dataShare: number): string {
+  return dataShare === 1 ? name : `${name}-data-${dataShare}`;
+}
+
 /** The same variant trained on a share of the instruction data. */
 export function withDataShare(variant: Variant, dataShare: number): Variant {
   if (!(dataShare > 0 && dataShare <= 1)) {
@@ -82,7 +91,7 @@ export function withDataShare(variant: Variant, dataShare: number): Variant {
   if (dataShare === 1) return variant;
   return {
     ...variant,
-    name: `${variant.name}-data-${dataShare}`,
+    name: shareName(variant.name, dataShare),
     label: `${variant.label}, ${Math.round(100 * dataShare)} % of the data`,
     dataShare,
   };
