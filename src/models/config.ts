@@ -1,6 +1,12 @@
 /** Configurations of vision-language models and the presets. */
 import { unknownName } from "../tensor/mod.ts";
-import { checkTable, dense, type PoolTable } from "../moe/mod.ts";
+import {
+  checkRouting,
+  checkTable,
+  dense,
+  type PoolTable,
+  type RoutingOptions,
+} from "../moe/mod.ts";
 import { checkNames, MODEL_OPTIONS } from "./names.ts";
 
 /** A vision transformer (Dosovitskiy et al. 2021). */
@@ -37,8 +43,18 @@ export interface LanguageConfig {
   epsilon: number;
 }
 
-/** Which layers hold experts: every odd one (the paper), all, none, or a list. */
-export type Placement = "interleaved" | "full" | "none" | readonly number[];
+/**
+ * Which layers hold experts, counted from 0: every odd one (`interleaved`, the paper), every `even`
+ * one (MoE-LLaVA's "sparse"), all (`full`), the first or the second half, none, or a list.
+ */
+export type Placement =
+  | "interleaved"
+  | "even"
+  | "full"
+  | "first-half"
+  | "second-half"
+  | "none"
+  | readonly number[];
 
 /** A vision-language model. */
 export interface LvlmConfig {
@@ -52,6 +68,8 @@ export interface LvlmConfig {
   ffn: PoolTable;
   /** Which layers hold it; the others stay dense. */
   placement: Placement;
+  /** How tokens are spread among its experts. Missing: as published, dropless top-k. */
+  routing?: RoutingOptions;
   /**
    * Which tokens count as image tokens: all of the image's (`exact`), or all but the last of each
    * image as in the published code (`shifted`, a rule taken over from CogVLM).
@@ -89,8 +107,16 @@ export const PRESETS: Readonly<Record<string, Pick<LvlmConfig, "vision" | "langu
 
 /** What a user may change in a preset. */
 export interface LvlmOptions {
-  /** The feed-forward variant. Default dense. */
+  /**
+   * The feed-forward variant: which experts there are and who may use them, such as
+   * `moiie({ shared: 2, alwaysOn: 1 })`. Default dense.
+   */
   ffn?: PoolTable;
+  /**
+   * How tokens are spread among the experts, such as `{ capacity: 1.25 }` or `{ chooser: "expert" }`.
+   * The table decides the parameters, these options add none. Default as published: dropless top-k.
+   */
+  routing?: RoutingOptions;
   /** Layers that hold it. Default `interleaved`. */
   placement?: Placement;
   /** Token typing at the end of an image. Default `exact`. */
@@ -121,11 +147,21 @@ export function lvlmConfig(preset: string, options: LvlmOptions = {}): LvlmConfi
     placement: options.placement ?? "interleaved",
     visionBoundary: options.visionBoundary ?? "exact",
   };
+  const routing = checkRouting(options.routing ?? {});
+  if (Object.keys(routing).length > 0) config.routing = routing;
   checkSizes(config);
   checkTable(config.ffn);
   const modalities = config.ffn.pools.map((p) => p.modality).join();
-  if (modalities !== "text,image") {
-    throw new RangeError(`ffn: the table's pools are "${modalities}", must be "text,image"`);
+  if (!`${modalities},`.startsWith("text,image,")) {
+    throw new RangeError(
+      `ffn: the table's pools are "${modalities}", must be "text,image" (others may follow)`,
+    );
+  }
+  const { split = 1 } = config.ffn;
+  if (config.language.hidden % split !== 0) {
+    throw new RangeError(
+      `ffn: ${split} slices do not divide the inner width ${config.language.hidden} of an expert`,
+    );
   }
   return config;
 }
@@ -155,6 +191,8 @@ function checkSizes({ vision, language, placement, visionBoundary }: LvlmConfig)
   moeLayers(placement, language.layers);
 }
 
+const PLACEMENTS = ["interleaved", "even", "full", "first-half", "second-half", "none"];
+
 /**
  * The layers that hold experts, 0-based.
  *
@@ -165,13 +203,19 @@ export function moeLayers(placement: Placement, layers: number): number[] {
   switch (placement) {
     case "interleaved":
       return all.filter((i) => i % 2 === 1);
+    case "even":
+      return all.filter((i) => i % 2 === 0);
     case "full":
       return all;
+    case "first-half":
+      return all.slice(0, Math.floor(layers / 2));
+    case "second-half":
+      return all.slice(Math.floor(layers / 2));
     case "none":
       return [];
   }
   if (!Array.isArray(placement)) {
-    throw unknownName("placement", placement, ["interleaved", "full", "none"]);
+    throw unknownName("placement", placement, PLACEMENTS);
   }
   for (const i of placement) {
     if (!all.includes(i)) {

@@ -25,6 +25,7 @@ import {
   IMAGE,
   makeFeedForward,
   type Routing,
+  TEXT,
 } from "../moe/mod.ts";
 import {
   add,
@@ -40,17 +41,20 @@ import {
   logicalOr,
   mul,
   narrow,
+  notEqual,
   pad,
   permute,
   type Random,
   reshape,
   rotaryAngles,
   sin,
+  squeeze,
   sum,
   take,
   type Tensor,
   tensor,
   unsqueeze,
+  where,
 } from "../tensor/mod.ts";
 import { imageTokens, type LanguageConfig, type LvlmConfig, type VisionConfig } from "./config.ts";
 
@@ -197,10 +201,14 @@ export interface LanguageInputs {
   positions: Tensor;
   /** `[B, T]` i32: 0 image, 1.. texts that see the image and themselves only, -1 padding. */
   segments: Tensor;
-  /** `[B, T]` i32: 1 image, 0 text. */
+  /** `[B, T]` i32: 1 image, 0 text; more where the pool table has more modalities. */
   modality: Tensor;
   /** `[B, T]` i32: 0 padding. */
   valid: Tensor;
+  /** `[mixture layers, B × T, D]` factors on router inputs, in training only. */
+  routerJitter?: Tensor;
+  /** `[mixture layers, B × T, columns]` noise on router outputs, in training only. */
+  routerNoise?: Tensor;
 }
 
 /** Inputs of the whole model. */
@@ -264,10 +272,15 @@ export function applyLanguage(
     const h = applyNorm(block.norm1, x, c.epsilon);
     x = add(x, applyAttention(block.attention, h, { heads: c.heads, mask, rotary: turn }));
     const rows = reshape(applyNorm(block.norm2, x, c.epsilon), [b * t, width]);
+    const noise = (all: Tensor | undefined) =>
+      all && squeeze(narrow(all, 0, routings.length, 1), 0);
+    const isMixture = block.ffn.routers.length > 0;
     const { y, routing } = applyFeedForward(block.ffn, rows, {
       modality,
       valid,
       skipPadding: true,
+      jitter: isMixture ? noise(inputs.routerJitter) : undefined,
+      noise: isMixture ? noise(inputs.routerNoise) : undefined,
     });
     if (routing) {
       routings.push(routing);
@@ -284,7 +297,8 @@ export function tokenTypes(modality: Tensor, boundary: LvlmConfig["visionBoundar
   if (boundary === "exact") return modality;
   const [, t] = modality.shape;
   const next = pad(narrow(modality, 1, 1, t - 1), [0, 0], [0, 1]);
-  return cast(logicalAnd(equal(modality, IMAGE), equal(next, IMAGE)), "i32");
+  const last = logicalAnd(equal(modality, IMAGE), notEqual(next, IMAGE));
+  return where(last, TEXT, modality);
 }
 
 /** Embeddings with image features in the leading slots. @param image `[B, I, D]` */

@@ -5,6 +5,7 @@ import { unknownName } from "../tensor/mod.ts";
 export const MODEL_OPTIONS = [
   "ffn",
   "placement",
+  "routing",
   "visionBoundary",
   "vision",
   "language",

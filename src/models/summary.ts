@@ -34,7 +34,8 @@ export function summarize(config: LvlmConfig): Summary {
   const { vision: v, language: l, ffn } = config;
   const sparse = moeLayers(config.placement, l.layers);
   const experts = ffn.experts.length;
-  const one = 3 * l.width * l.hidden;
+  const whole = 3 * l.width * l.hidden;
+  const one = whole / (ffn.split ?? 1);
   const isMixture = experts > 1 && sparse.length > 0;
   const mixtures = isMixture ? sparse.length : 0;
   const routers = routersOf(ffn).map((r) => r.experts.length * l.width);
@@ -58,7 +59,7 @@ export function summarize(config: LvlmConfig): Summary {
   add("attention", `${l.layers} layers, ${l.heads} heads`, l.layers * 4 * l.width ** 2);
   add("norms", `${2 * l.layers + 1} × ${l.width}`, (2 * l.layers + 1) * l.width);
   if (l.layers > mixtures) {
-    add("dense FFN", `${l.layers - mixtures} layers of ${l.hidden}`, (l.layers - mixtures) * one);
+    add("dense FFN", `${l.layers - mixtures} layers of ${l.hidden}`, (l.layers - mixtures) * whole);
   }
   if (isMixture) {
     add(
@@ -67,6 +68,14 @@ export function summarize(config: LvlmConfig): Summary {
       mixtures * experts * one,
       mixtures * ffn.topK * one,
     );
+    if (ffn.alwaysOn) {
+      const { experts: always, gate } = ffn.alwaysOn;
+      add(
+        "always-on experts",
+        `${mixtures} layers, ${always} each${gate ? ", gated" : ""}`,
+        mixtures * (always * one + (gate ? l.width : 0)),
+      );
+    }
     const all = routers.reduce((a, b) => a + b, 0);
     // A token is scored by the router of its own modality only; count the larger one.
     const own = Math.max(0, ...routers);

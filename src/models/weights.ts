@@ -1,5 +1,5 @@
 /** The parameters of a model by path, and reading them from files. */
-import { parameters } from "../nn/mod.ts";
+import { buffers, parameters } from "../nn/mod.ts";
 import { setValues, type Tensor } from "../tensor/mod.ts";
 import type { Lvlm } from "./lvlm.ts";
 import type { Safetensors } from "./safetensors.ts";
@@ -11,7 +11,16 @@ export function modelParameters(model: Lvlm): Map<string, Tensor> {
 }
 
 /**
- * Sets parameters by path from the tensors `model.PATH` of a file.
+ * What training changes in a model, by path: the parameters, then the buffers that no gradient
+ * reaches, such as the biases of loss-free balancing, `language.blocks.1.ffn.buffers.bias`.
+ */
+export function modelState(model: Lvlm): Map<string, Tensor> {
+  const { vision, connector, language } = model;
+  return new Map([...modelParameters(model), ...buffers({ vision, connector, language })]);
+}
+
+/**
+ * Sets parameters and buffers by path from the tensors `model.PATH` of a file.
  *
  * @throws {RangeError} if one is missing or has another shape. @throws {TypeError} if one holds no
  * floats. Nothing is changed then.
@@ -21,7 +30,7 @@ export function loadWeights(
   model: Lvlm,
   paths: (path: string) => boolean = () => true,
 ): void {
-  const wanted = [...modelParameters(model)].filter(([path]) => paths(path));
+  const wanted = [...modelState(model)].filter(([path]) => paths(path));
   for (const [path, t] of wanted) {
     const name = `model.${path}`;
     const shape = file.has(name) ? file.entry(name).shape : undefined;

@@ -7,7 +7,7 @@ import {
   type Placement,
   PRESETS,
 } from "../../src/models/mod.ts";
-import { moiie } from "../../src/moe/mod.ts";
+import { moiie, moiieOf } from "../../src/moe/mod.ts";
 
 Deno.test("lvlmConfig() gives a preset its defaults", () => {
   const config = lvlmConfig("tiny");
@@ -74,6 +74,16 @@ const WRONG: Readonly<Record<string, [string, object, string[]]>> = {
     { ffn: { ...moiie(), experts: [...moiie().experts, { name: "X", group: "shared" }] } },
     ["nobody uses X"],
   ],
+  "a routing option is unknown": [
+    "tiny",
+    { ffn: moiie(), routing: { capasity: 1 } },
+    ['routing option "capasity"', 'did you mean "capacity"'],
+  ],
+  "the slices do not divide an expert": [
+    "tiny",
+    { ffn: moiie({ split: 5 }) },
+    ["5 slices do not divide the inner width 176"],
+  ],
   "the pool table has other modalities": [
     "tiny",
     { ffn: { ...moiie(), pools: [...moiie().pools].reverse() } },
@@ -88,10 +98,26 @@ for (const [name, [preset, options, says]] of Object.entries(WRONG)) {
   });
 }
 
+Deno.test("lvlmConfig() keeps routing options, as plain data, and leaves them out when there are none", () => {
+  const routing = { capacity: 1.25, drop: "weight", jitter: 0.01 } as const;
+  const config = lvlmConfig("tiny", { ffn: moiie({ split: 2, alwaysOn: 1 }), routing });
+  assertEquals(JSON.parse(JSON.stringify(config)), config);
+  assertEquals(config.routing, routing);
+  assertEquals("routing" in lvlmConfig("tiny", { ffn: moiie(), routing: {} }), false);
+});
+
+Deno.test("lvlmConfig() takes a table with more modalities after text and image", () => {
+  const three = { modalities: ["text", "image", "audio"], own: { audio: 1 }, shared: 2 };
+  assertEquals(lvlmConfig("tiny", { ffn: moiieOf(three) }).ffn.pools.length, 3);
+});
+
 Deno.test("moeLayers() gives odd layers, all, none, or those of a list in order", () => {
   assertEquals(moeLayers("interleaved", 5), [1, 3]);
   assertEquals(moeLayers("interleaved", 32).length, 16);
   assertEquals(moeLayers("full", 3), [0, 1, 2]);
+  assertEquals(moeLayers("even", 5), [0, 2, 4]);
+  assertEquals(moeLayers("first-half", 5), [0, 1]);
+  assertEquals(moeLayers("second-half", 5), [2, 3, 4]);
   assertEquals(moeLayers("none", 3), []);
   assertEquals(moeLayers([2, 0, 2], 3), [0, 2]);
   assertThrows(() => moeLayers([-1], 3), RangeError, "layer -1");

@@ -66,7 +66,7 @@ export interface Packed {
   rows: number;
   length: number;
   labels: Int32Array;
-  arrays: Record<Exclude<keyof LvlmInputs, "pixels">, Int32Array>;
+  arrays: Record<Exclude<keyof LvlmInputs, "pixels" | "routerJitter" | "routerNoise">, Int32Array>;
   pixels: Float32Array;
 }
 

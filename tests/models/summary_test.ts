@@ -36,6 +36,8 @@ const TABLES = {
   "modality 1 + 1": modalityMoe({ vision: 1, language: 1 }),
   MoIIE: moiie(),
   "MoIIE 3/3/2 top-3": moiie({ vision: 3, language: 3, shared: 2, topK: 3 }),
+  "MoIIE in slices": moiie({ split: 3 }),
+  "MoIIE with always-on experts": moiie({ alwaysOn: { experts: 2, gate: true } }),
   "MoIIE with one expert for images": moiie({ vision: 0, language: 1, shared: 1, topK: 1 }),
 };
 

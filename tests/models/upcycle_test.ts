@@ -3,12 +3,29 @@ import {
   applyLvlm,
   makeLvlm,
   modelParameters,
+  modelState,
+  relativeDifference,
   upcycle,
   upcycleLayer,
 } from "../../src/models/mod.ts";
-import { applyFeedForward, dense, moiie, vanillaMoe } from "../../src/moe/mod.ts";
-import { Random, setValues } from "../../src/tensor/mod.ts";
-import { layerOf, modalities, modalityTensor, TABLES, tokens } from "../moe/shared.ts";
+import {
+  applyFeedForward,
+  dense,
+  moiie,
+  moiieOf,
+  type PoolTable,
+  vanillaMoe,
+} from "../../src/moe/mod.ts";
+import { Random, setValues, tensor } from "../../src/tensor/mod.ts";
+import {
+  HIDDEN,
+  layerOf,
+  modalities,
+  modalityTensor,
+  TABLES,
+  tokens,
+  WIDTH,
+} from "../moe/shared.ts";
 import { assertClose, read } from "../nn/shared.ts";
 import { inputsOf, thimble, twoRows } from "./shared.ts";
 
@@ -112,4 +129,160 @@ Deno.test("upcycle() throws RangeError when the model has its experts already", 
   await upcycle(model, new Random(1));
   const error = await assertRejects(() => upcycle(model, new Random(1)), RangeError);
   assertStringIncludes(error.message, "already has 4 experts");
+});
+
+/** Tables whose upcycled layers differ in more than copies. */
+const SPECIAL: Readonly<Record<string, PoolTable>> = {
+  "slices": moiie({ split: 2 }),
+  "slices of five": vanillaMoe({ experts: 2, topK: 1, split: 5 }),
+
+  "always-on": moiie({ alwaysOn: 1 }),
+  "gated always-on slices": moiie({ split: 2, alwaysOn: { experts: 3, gate: true } }),
+};
+
+for (const [name, table] of Object.entries(SPECIAL)) {
+  Deno.test(`an upcycled layer equals the dense one when the table has ${name}`, async () => {
+    const x = tokens(50), modality = modalityTensor(modalities(50));
+    const before = layerOf(dense());
+    const after = await upcycleLayer(before, table, new Random(1));
+    const { split = 1 } = table;
+    assertEquals(after.down.shape, [table.experts.length, WIDTH, HIDDEN / split]);
+    const want = applyFeedForward(before, x, { modality });
+    const got = applyFeedForward(after, x, { modality });
+    assert(await relativeDifference(got.y, want.y) < 1e-6);
+    // Every token has all slices of the experts that it uses.
+    const [chosen] = await read(got.routing!.chosen);
+    for (let t = 0; t < 50; t++) {
+      const mine = chosen.slice(t * table.topK, (t + 1) * table.topK);
+      const slices = mine.map((e) => e % split).sort();
+      assertEquals(slices, mine.map((_, i) => Math.floor(i * split / mine.length)).sort());
+      assertEquals(new Set(mine.map((e) => Math.floor(e / split))).size, mine.length / split);
+    }
+    // Once an expert is another, so is the result.
+    const [down] = await read(after.down);
+    setValues(after.down, down.map((v, i) => i < down.length / 2 ? 2 * v : v));
+    const moved = applyFeedForward(after, x, { modality });
+    assert(await relativeDifference(moved.y, want.y) > 0.1);
+  });
+}
+
+Deno.test("upcycled slices have the dense network's units, their down projections times the split", async () => {
+  const before = layerOf(dense());
+  const after = await upcycleLayer(before, moiie({ split: 2 }), new Random(1));
+  const [gateUp, down, wide, narrow] = await read(
+    before.gateUp,
+    before.down,
+    after.gateUp,
+    after.down,
+  );
+  const part = HIDDEN / 2;
+  for (const e of [0, 3, 7]) {
+    for (let u = 0; u < part; u++) {
+      const unit = e % 2 * part + u;
+      for (let i = 0; i < WIDTH; i++) {
+        const at = (row: number) => wide[((e * 2 * part) + row) * WIDTH + i];
+        assertEquals(at(u), gateUp[unit * WIDTH + i]);
+        assertEquals(at(part + u), gateUp[(HIDDEN + unit) * WIDTH + i]);
+        assertEquals(narrow[(e * WIDTH + i) * part + u], 2 * down[i * HIDDEN + unit]);
+      }
+    }
+  }
+});
+
+Deno.test("upcycling with noise moves every expert by its standard deviation, each its own way", async () => {
+  const before = layerOf(dense());
+  const plain = await upcycleLayer(before, moiie(), new Random(1));
+  const noisy = await upcycleLayer(before, moiie(), new Random(1), { noise: 0.01 });
+  const [a, b, ...routers] = await read(
+    plain.gateUp,
+    noisy.gateUp,
+    plain.routers[0],
+    noisy.routers[0],
+  );
+  assertEquals(routers[1], routers[0]);
+  const size = a.length / 4;
+  const moves = [0, 1, 2, 3].map((e) =>
+    a.slice(e * size, (e + 1) * size).map((v, i) => b[e * size + i] - v)
+  );
+  for (const move of moves) {
+    const std = Math.sqrt(move.reduce((s, v) => s + v * v, 0) / size);
+    assert(std > 0.008 && std < 0.012, `${std}`);
+  }
+  assert(Math.abs(moves[0].reduce((s, v, i) => s + v * moves[1][i], 0)) < 0.2 * size * 1e-4);
+});
+
+Deno.test("drop-upcycling draws the same units of gate, up and down anew, others in every expert", async () => {
+  const before = layerOf(dense());
+  const after = await upcycleLayer(before, moiie(), new Random(1), { drop: 0.5 });
+  const [gateUp, down, wide, narrow] = await read(
+    before.gateUp,
+    before.down,
+    after.gateUp,
+    after.down,
+  );
+  const changed = [0, 1, 2, 3].map((e) => {
+    const rows = (from: number) =>
+      Array.from({ length: HIDDEN }, (_, u) => {
+        const old = gateUp.slice((from * HIDDEN + u) * WIDTH, (from * HIDDEN + u + 1) * WIDTH);
+        const at = ((e * 2 + from) * HIDDEN + u) * WIDTH;
+        const same = old.filter((v, i) => v === wide[at + i]).length;
+        assert(same === 0 || same === WIDTH, "a unit is drawn as a whole");
+        return same === 0;
+      });
+    const columns = Array.from(
+      { length: HIDDEN },
+      (_, u) =>
+        Array.from(
+          { length: WIDTH },
+          (_, i) => narrow[(e * WIDTH + i) * HIDDEN + u] !== down[i * HIDDEN + u],
+        ).every(Boolean),
+    );
+    assertEquals(rows(0), columns);
+    assertEquals(rows(1), columns);
+    assertEquals(columns.filter(Boolean).length, HIDDEN / 2);
+    return columns.join();
+  });
+  assert(new Set(changed).size > 1);
+  // What is new is spread like what it replaces.
+  const spread = (values: number[]) =>
+    Math.sqrt(values.reduce((s, v) => s + v * v, 0) / values.length);
+  assert(Math.abs(spread(wide) / spread(gateUp) - 1) < 0.2);
+});
+
+Deno.test("upcycling leaves room for routing options: a bias starts at 0 and is state, no parameter", async () => {
+  const config = thimble({ ffn: moiie(), routing: { bias: 0.01 } });
+  const model = await upcycle(makeLvlm(new Random(3), config), new Random(1));
+  const paths = [...modelState(model).keys()].filter((path) => !modelParameters(model).has(path));
+  assertEquals(paths, [1, 3].map((i) => `language.blocks.${i}.ffn.buffers.bias`));
+  const [bias] = await read(modelState(model).get(paths[0])!);
+  assertEquals(bias, [0, 0, 0, 0, 0, 0]);
+});
+
+Deno.test("upcycling works with three modalities", async () => {
+  const table = moiieOf({
+    modalities: ["text", "image", "audio"],
+    own: { text: 1, image: 1, audio: 1 },
+    shared: 2,
+  });
+  const before = layerOf(dense());
+  const after = await upcycleLayer(before, table, new Random(1));
+  assertEquals(after.routers.length, 3);
+  const modality = tensor(Int32Array.from({ length: 50 }, (_, t) => t % 3));
+  const [x, dense3] = [tokens(50), { ...before, table: { ...before.table, pools: [] } }];
+  const want = applyFeedForward(dense3, x, { modality }).y;
+  assert(await relativeDifference(applyFeedForward(after, x, { modality }).y, want) < 1e-6);
+});
+
+Deno.test("upcycling throws RangeError when an option makes no sense", async () => {
+  const says = async (table: PoolTable, options: object, part: string) => {
+    const error = await assertRejects(
+      () => upcycleLayer(layerOf(dense()), table, new Random(1), options),
+      RangeError,
+    );
+    assertStringIncludes(error.message, part);
+  };
+  await says(moiie(), { nois: 1 }, 'did you mean "noise"');
+  await says(moiie(), { noise: -1 }, "noise = -1 must be a number of at least 0");
+  await says(moiie(), { drop: 2 }, "drop = 2 must be a number of at least 0 and at most 1");
+  await says(moiie({ split: 4 }), {}, "4 slices do not divide the inner width 10");
 });
