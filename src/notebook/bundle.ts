@@ -19,14 +19,14 @@ const DISPLAY = Symbol.for("Jupyter.display");
  * Makes the representations of a value.
  *
  * @param value A figure, the bytes of a PNG file, an object with `Symbol.for("Jupyter.display")`, a
- * tensor, a plan, times of kernels, or anything else, which becomes text.
+ * plan, times of kernels, or anything else, which becomes text.
  * @returns What a kernel displays.
  */
 export async function toDisplay(value: unknown): Promise<Display> {
   if (isFigure(value)) return await figureDisplay(value);
   if (isPicture(value)) return pictureDisplay(value);
   if (isDisplayable(value)) return { data: await value[DISPLAY]() };
-  return await insideDisplay(value) ?? { data: { "text/plain": toText(value) } };
+  return insideDisplay(value) ?? { data: { "text/plain": toText(value) } };
 }
 
 /**

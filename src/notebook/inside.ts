@@ -1,5 +1,5 @@
 /**
- * What a session and its plans are made of, shown: tensors, plans and the times of kernels.
+ * What a session and its plans are made of, shown: plans, and the times of kernels.
  *
  * @module
  */
@@ -8,23 +8,22 @@ import { escapeHtml } from "../study/report.ts";
 import { Explanation, KernelTable, Tensor } from "../tensor/mod.ts";
 import type { Display } from "./display.ts";
 import { tableHtml } from "./table.ts";
-import { tensorDisplay, tensorText } from "./tensor.ts";
+import { tensorText } from "./tensor.ts";
 
 /**
- * Makes the representations of a tensor, which is computed, of a plan or of the times of kernels.
+ * Makes the representations of a plan or of the times of kernels.
  *
  * @param value Anything.
  * @returns What a kernel displays, or `undefined` if it is none of these.
  */
-export async function insideDisplay(value: unknown): Promise<Display | undefined> {
-  if (value instanceof Tensor) return await tensorDisplay(value);
+export function insideDisplay(value: unknown): Display | undefined {
   if (value instanceof KernelTable) return { data: tableBundle(value, "") };
   if (value instanceof Explanation) return { data: tableBundle(value, sources(value)) };
   return undefined;
 }
 
 /**
- * Makes the text of the same.
+ * Makes the text of the same, or of a tensor, which is computed for it.
  *
  * @param value Anything.
  * @returns Lines of text, or `undefined` if it is none of these.

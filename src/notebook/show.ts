@@ -4,9 +4,11 @@
  * @module
  */
 
+import { Tensor } from "../tensor/mod.ts";
 import { toConsoleText, toDisplay } from "./bundle.ts";
 import { send, settle } from "./display.ts";
 import { currentKernel } from "./jupyter.ts";
+import { tensorDisplays } from "./tensor.ts";
 
 /**
  * Shows values: figures, PNG bytes, tables, tensors with their statistics and a heat map (they are
@@ -15,7 +17,7 @@ import { currentKernel } from "./jupyter.ts";
  * In a notebook they become outputs, and the promise settles when they have left the kernel; end
  * cells with `await show(x)`, not with `x`. In a terminal a text form is printed.
  *
- * @param values What to show, one output each.
+ * @param values What to show, one output each; tensors are two, their numbers and their picture.
  *
  * @example Show a table
  * ```ts
@@ -26,8 +28,10 @@ import { currentKernel } from "./jupyter.ts";
  */
 export async function show(...values: readonly unknown[]): Promise<void> {
   for (const value of values) {
-    if (currentKernel()) await send(await toDisplay(value));
-    else console.log(await toConsoleText(value));
+    if (!currentKernel()) console.log(await toConsoleText(value));
+    else if (value instanceof Tensor) {
+      for (const display of await tensorDisplays(value)) await send(display);
+    } else await send(await toDisplay(value));
   }
   await settle();
 }

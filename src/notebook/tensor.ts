@@ -25,41 +25,40 @@ export async function tensorText(tensor: Tensor): Promise<string> {
 }
 
 /**
- * A tensor as notebooks show it: statistics, a heat map or a line, and a table of few values.
+ * A tensor as notebooks show it: statistics with a table of few values, then a heat map or a line.
+ * These are two outputs, since many front ends show either the HTML or the picture of one.
  *
  * @param tensor A tensor; it is computed if it is not yet.
  */
-export async function tensorDisplay(tensor: Tensor): Promise<Display> {
+export async function tensorDisplays(tensor: Tensor): Promise<Display[]> {
   const description = await describe(tensor);
-  const text = descriptionText(description);
-  const figure = tensorFigure(description);
-  const picture = figure && {
-    png: encodeBase64(await figureToPng(figure)),
-    width: figure.layout.width!,
-    height: figure.layout.height!,
-  };
-  const image = picture
-    ? [
-      `<img alt="${escapeHtml(altText(description))}" width="${picture.width}" ` +
-      `src="data:image/png;base64,${picture.png}">`,
-    ]
-    : [];
   const html = [
     `<p><b>${escapeHtml(titleOf(description))}</b>, ${formatBytes(description.bytes)}</p>`,
     tableHtml(STATISTICS, [statisticsOf(description)]),
     `<p>${escapeHtml(distributionText(description))}</p>`,
     ...fewValues(description),
-    ...image,
   ];
-  return {
+  const numbers = {
     data: {
-      "text/plain": text,
-      ...(picture ? { "image/png": picture.png } : {}),
+      "text/plain": descriptionText(description),
       "text/html": `<div>${html.join("\n")}</div>`,
     },
-    ...(picture
-      ? { metadata: { "image/png": { width: picture.width, height: picture.height } } }
-      : {}),
+  };
+  const figure = tensorFigure(description);
+  return figure ? [numbers, await pictureDisplay(figure, altText(description))] : [numbers];
+}
+
+async function pictureDisplay(figure: Figure, alt: string): Promise<Display> {
+  const png = encodeBase64(await figureToPng(figure));
+  const { width, height } = figure.layout;
+  const source = `data:image/png;base64,${png}`;
+  return {
+    data: {
+      "text/plain": alt,
+      "image/png": png,
+      "text/html": `<img alt="${escapeHtml(alt)}" width="${width}" src="${source}">`,
+    },
+    metadata: { "image/png": { width, height } },
   };
 }
 

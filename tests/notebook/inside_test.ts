@@ -8,6 +8,7 @@ import {
 import { arrayText } from "../../src/notebook/array_text.ts";
 import { toConsoleText, toDisplay, toText } from "../../src/notebook/bundle.ts";
 import { tensorFigure } from "../../src/notebook/mod.ts";
+import { tensorDisplays } from "../../src/notebook/tensor.ts";
 import {
   add,
   describe,
@@ -46,20 +47,26 @@ Deno.test("toConsoleText() prints a tensor's statistics and values", async () =>
   assertMatch(await toConsoleText(truth), /\[ true, false\]$/);
 });
 
-Deno.test("toDisplay() gives a tensor as text, as a table and as a picture with a description", async () => {
+Deno.test("tensorDisplays() gives a tensor's numbers, then its picture with a description", async () => {
   const t = tensor([[1, 2.5], [3, NaN]], { name: "<scores>" });
-  const { data, metadata } = await toDisplay(t);
-  assertEquals(Object.keys(data), ["text/plain", "image/png", "text/html"]);
-  const size = (metadata as Record<string, { width: number }>)["image/png"];
-  assert(size.width > 100);
-  const html = String(data["text/html"]);
+  const [numbers, picture, ...more] = await tensorDisplays(t);
+  assertEquals(more, []);
+  assertEquals(numbers.data["text/plain"], await toConsoleText(t));
+  const html = String(numbers.data["text/html"]);
   assertStringIncludes(html, "&lt;scores&gt;");
-  assertStringIncludes(html, 'alt="Heat map of f32[2,2] &lt;scores&gt;: from 1 to 3, mean 2.167."');
   assertMatch(html, /<td[^>]*>2.5<\/td>/);
+  const description = "Heat map of f32[2,2] <scores>: from 1 to 3, mean 2.167.";
+  assertEquals(picture.data["text/plain"], description);
+  assertStringIncludes(
+    String(picture.data["text/html"]),
+    'alt="Heat map of f32[2,2] &lt;scores&gt;',
+  );
+  const { width } = (picture.metadata as Record<string, { width: number }>)["image/png"];
+  assertEquals(width, tensorFigure(await describe(t))!.layout.width);
 });
 
-Deno.test("toDisplay() draws no picture of a single value", async () => {
-  assertEquals(Object.keys((await toDisplay(tensor(3))).data), ["text/plain", "text/html"]);
+Deno.test("tensorDisplays() draws no picture of a single value", async () => {
+  assertEquals((await tensorDisplays(tensor(3))).length, 1);
 });
 
 Deno.test("tensorFigure() shows the first matrix of many and says so", async () => {

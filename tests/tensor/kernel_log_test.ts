@@ -9,12 +9,14 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  add,
   compile,
   evaluate,
   KernelTable,
   lab,
   type LabOptions,
   linear,
+  makeEffect,
   matmul,
   relu,
   sum,
@@ -106,6 +108,20 @@ test("lab({ debug }) prints the kernels of an evaluation, and those of all when 
   assertStringIncludes(texts[0], "matmul+where -> f32[8,32]");
   assertStringIncludes(texts[1], "All runs: ");
   assertStringIncludes(texts[1], "matmul -> f32[64,64]");
+});
+
+test("lab({ debug }) leaves out the first run of a plan that changes tensors in place", async () => {
+  const provider = session().gpu.provider as "dawn" | "deno";
+  await printed(async () => {
+    using debugged = await lab({ provider, debug: "kernels" });
+    const count = input(4);
+    const f = compile(({ a }) => ({ done: makeEffect("assign", [count, add(count, a)], {}) }));
+    const a = { data: new Float32Array([1, 1, 1, 1]), shape: [4] };
+    for (let i = 0; i < 3; i++) await f({ a });
+    assertEquals(debugged.kernels().dispatches, 2 * f.dispatches);
+    assertEquals([...await count.data()], [3.5, 3.5, 3.5, 3.5]); // each run took effect once
+    f.dispose();
+  });
 });
 
 test("resetKernels() forgets what ran", async () => {
