@@ -1,4 +1,5 @@
 /** Tables of studies, derived from their results, with the paper's numbers beside. */
+import { FAMILIES } from "../data/mod.ts";
 import { comparisons, STUDIES, type Study } from "./grid.ts";
 import { paperColumn, type PaperValue } from "./paper_values.ts";
 import { accuracies, type StudyResults } from "./results.ts";
