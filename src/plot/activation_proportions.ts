@@ -5,8 +5,10 @@
  */
 
 import type { Figure, Json, Trace } from "./figure.ts";
+import { whiskers } from "./estimate.ts";
 import { round } from "./numbers.ts";
 import { cell, panelSuffix, panelTitle } from "./panels.ts";
+import { type StackedBar, stackedBar, type StackPart, stackParts } from "./stacked_shares.ts";
 import {
   checkSummaries,
   type ModalityCounts,
@@ -33,7 +35,11 @@ export interface ActivationProportionsOptions {
  * the top of their part can be compared with the dashed line: the share that a random choice
  * would give them.
  *
- * @param routing One summary, or one a benchmark; all with the same experts.
+ * Several summaries of one benchmark are seeds: bars are means over them, whiskers at the edges
+ * between parts reach from the lowest to the highest seed, and the experts of a group are ordered
+ * by use in every seed, because their numbers mean nothing across seeds.
+ *
+ * @param routing One summary, or one or several a benchmark; all with the same experts.
  * @param options Title and size.
  * @returns A figure.
  * @throws {RangeError} If there is nothing to draw or the summaries name different experts.
@@ -44,32 +50,39 @@ export function activationProportions(
 ): Figure {
   const summaries = checkSummaries(routing);
   const modalities = modalityNames(summaries);
-  const experts = stackOrder(summaries[0]);
+  const benchmarks = byBenchmark(summaries);
+  const seeds = benchmarks.map(({ length }) => length);
+  const ranked = Math.max(...seeds) > 1;
+  const parts = stackParts(summaries[0], ranked);
   const layerCount = Math.max(...summaries.map((summary) => summary.layers.length));
-  const labels = layerCount * summaries.length <= 16;
-  const panelWidth = Math.min(Math.max(160, 70 + layerCount * 30), 1300 / summaries.length);
-  const width = options.width ?? Math.max(560, 230 + summaries.length * panelWidth);
+  const labels = layerCount * benchmarks.length <= 16;
+  const panelWidth = Math.min(Math.max(160, 70 + layerCount * 30), 1000 / benchmarks.length);
+  const width = options.width ?? Math.max(560, 230 + benchmarks.length * panelWidth);
   const height = options.height ?? 150 + modalities.length * 190;
 
   const data: Trace[] = [];
   const axes: Record<string, Json> = {};
   const annotations: Json[] = [];
-  const hasShared = experts.some(({ group }) => group === "shared");
+  const hasShared = parts.some(({ group }) => group === "shared");
 
   modalities.forEach((modality, row) => {
-    summaries.forEach((summary, column) => {
-      const panel = row * summaries.length + column;
+    benchmarks.forEach((runs, column) => {
+      const panel = row * benchmarks.length + column;
       const suffix = panelSuffix(panel);
-      const counts = summary.layers.map(({ modalities }) =>
-        modalities.find(({ name }) => name === modality)
+      const [summary] = runs;
+      const counts = summary.layers.map(({ layer }) =>
+        runs.map((run) => find(run, layer, modality))
       );
+      const bars = counts.map((entries) => stackedBar(entries, parts, ranked));
       const first = panel === 0;
-      for (const expert of experts) {
-        data.push(expertBars(expert, counts, suffix, first, labels));
-      }
-      if (hasShared) data.push(chanceLine(counts, suffix, first, labels));
+      parts.forEach((part, place) => {
+        data.push(partBars(part, place, bars, suffix, first, labels));
+      });
+      const firsts = counts.map(([entry]) => entry);
+      if (hasShared) data.push(chanceLine(firsts, suffix, first, labels, ranked));
+      if (runs.length > 1) data.push(seedRanges(bars, suffix, first));
 
-      const xDomain = cell(column, summaries.length, 0.06 / summaries.length);
+      const xDomain = cell(column, benchmarks.length, 0.06 / benchmarks.length);
       const yDomain = cell(modalities.length - 1 - row, modalities.length, 0.13);
       const lowest = row === modalities.length - 1;
       axes[`xaxis${suffix}`] = axis({
@@ -100,12 +113,26 @@ export function activationProportions(
     data,
     layout: baseLayout({
       title: options.title ?? "Activated experts by layer",
-      subtitle: hasShared
+      subtitle: (hasShared
         ? "dashed line: share of the shared experts under random choice"
-        : "share of the top-k choices",
+        : "share of the top-k choices") +
+        (ranked
+          ? `; mean of n = ${
+            [...new Set(seeds)].join(" or ")
+          } seeds, whiskers: lowest to highest seed`
+          : ""),
       width,
       height,
-      margin: { l: 64, r: 24, t: summaries.some(({ benchmark }) => benchmark) ? 96 : 80, b: 60 },
+      margin: {
+        l: 64,
+        r: 24,
+        t: summaries.some(({ benchmark }) =>
+            benchmark
+          )
+          ? 96
+          : 80,
+        b: 60,
+      },
       ...axes,
       annotations,
       barmode: "stack",
@@ -115,57 +142,77 @@ export function activationProportions(
   };
 }
 
-interface StackedExpert {
-  readonly index: number;
-  readonly name: string;
-  readonly group: string;
-  readonly member: number;
+/** Summaries of the same benchmark together, in order of first appearance. */
+function byBenchmark(summaries: readonly RoutingSummary[]): RoutingSummary[][] {
+  const names = [...new Set(summaries.map(({ benchmark }) => benchmark ?? ""))];
+  return names.map((name) => summaries.filter(({ benchmark }) => (benchmark ?? "") === name));
 }
 
-/** Experts from the bottom of the stack to its top: shared ones first, then the others. */
-function stackOrder({ experts }: RoutingSummary): StackedExpert[] {
-  const members = new Map<string, number>();
-  const numbered = experts.map(({ name, group }, index) => {
-    const member = members.get(group) ?? 0;
-    members.set(group, member + 1);
-    return { index, name, group, member };
-  });
-  return [
-    ...numbered.filter(({ group }) => group === "shared"),
-    ...numbered.filter(({ group }) => group !== "shared"),
-  ];
+function find(
+  { layers }: RoutingSummary,
+  layer: number,
+  modality: string,
+): ModalityCounts | undefined {
+  return layers.find((entry) => entry.layer === layer)?.modalities
+    .find(({ name }) => name === modality);
 }
 
-function expertBars(
-  expert: StackedExpert,
-  counts: readonly (ModalityCounts | undefined)[],
+function partBars(
+  { name, title, group, member, index }: StackPart,
+  place: number,
+  bars: readonly StackedBar[],
   suffix: string,
   showlegend: boolean,
   labelled: boolean,
 ): Trace {
-  const shares = counts.map((entry) => share(entry, [expert.index]));
-  const style = expertStyle(expert.group, expert.member, expert.index);
+  const shares = bars.map(({ shares }) => shares[place]);
+  const choices = bars.flatMap(({ choices }) => (choices ? [choices[place]] : []));
   return {
     type: "bar",
-    name: `${expert.name} (${expert.group})`,
-    legendgroup: expert.name,
+    name: title,
+    legendgroup: name,
     showlegend,
-    x: counts.map((_, layer) => layer),
+    x: shares.map((_, layer) => layer),
     y: shares,
     xaxis: `x${suffix}`,
     yaxis: `y${suffix}`,
-    marker: barMarker(style),
-    customdata: counts.map((entry) => entry?.counts[expert.index] ?? 0),
-    hovertemplate: `${expert.name}: %{y:.1%} (%{customdata} choices)<extra></extra>`,
+    marker: barMarker(expertStyle(group, member, index)),
+    ...(choices.length > 0 ? { customdata: choices } : {}),
+    hovertemplate: `${name}: %{y:.1%}${
+      choices.length > 0 ? " (%{customdata} choices)" : ""
+    }<extra></extra>`,
     ...(labelled
       ? {
-        text: shares.map((value) => value >= 0.09 ? `<b>${expert.name}</b>` : ""),
+        text: shares.map((value) => value >= 0.09 ? `<b>${name}</b>` : ""),
         textposition: "inside",
         insidetextanchor: "middle",
         textangle: 0,
         insidetextfont: { color: "#ffffff", size: 11 },
       }
       : {}),
+  };
+}
+
+/** Whiskers where one part of a bar ends and the next begins; the top of a bar never moves. */
+function seedRanges(bars: readonly StackedBar[], suffix: string, showlegend: boolean): Trace {
+  const points = bars.flatMap(({ edges }, layer) =>
+    edges.filter(({ low, high }, place) =>
+      low > 0 && low < 0.9999 && (place === 0 || high > edges[place - 1].high)
+    ).map((edge) => ({ layer, ...edge }))
+  );
+  return {
+    type: "scatter",
+    mode: "markers",
+    name: "range over seeds",
+    legendgroup: "range",
+    showlegend,
+    x: points.map(({ layer }) => layer),
+    y: points.map(({ mean }) => round(mean)),
+    xaxis: `x${suffix}`,
+    yaxis: `y${suffix}`,
+    error_y: whiskers(points, INK),
+    marker: { symbol: "line-ew-open", size: 8, color: INK, line: { width: 1.4, color: INK } },
+    hovertemplate: "edge between two parts: %{y:.1%}<extra></extra>",
   };
 }
 
@@ -178,8 +225,10 @@ function chanceLine(
   suffix: string,
   showlegend: boolean,
   labelled: boolean,
+  ranked: boolean,
 ): Trace {
-  const offsets = labelled ? [-0.5, -0.15, null, 0.15, 0.5, null] : [-0.5, 0.5, null];
+  const gap = ranked ? 0.34 : 0.15;
+  const offsets = labelled ? [-0.5, -gap, null, gap, 0.5, null] : [-0.5, 0.5, null];
   return {
     type: "scatter",
     mode: "lines",
@@ -187,7 +236,7 @@ function chanceLine(
     legendgroup: "chance",
     showlegend,
     x: counts.flatMap((_, layer) =>
-      offsets.map((offset) => offset === null ? null : layer + offset)
+      offsets.map((offset) => offset === null ? null : round(layer + offset))
     ),
     y: counts.flatMap((entry) =>
       offsets.map((offset) => offset === null ? null : round(entry?.chanceShared ?? 0))
@@ -202,16 +251,9 @@ function chanceLine(
 function heading(
   modality: string,
   benchmark: string | undefined,
-  counts: readonly (ModalityCounts | undefined)[],
+  counts: readonly (readonly (ModalityCounts | undefined)[])[],
 ): string {
-  const tokens = counts.find((entry) => entry)?.tokens ?? 0;
+  const tokens = counts.flat().find((entry) => entry)?.tokens ?? 0;
   const name = benchmark ? `<b>${benchmark}</b><br>` : "";
   return `${name}${modality} tokens (${tokens.toLocaleString("en-US")})`;
-}
-
-/** Share of the choices that went to some experts; 0 where no token was routed. */
-function share(entry: ModalityCounts | undefined, experts: readonly number[]): number {
-  const total = entry?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
-  if (!entry || total === 0) return 0;
-  return round(experts.reduce((sum, expert) => sum + entry.counts[expert], 0) / total);
 }

@@ -6,7 +6,8 @@
 
 import type { Figure, Json, Trace } from "./figure.ts";
 import { significant } from "./numbers.ts";
-import { axis, baseLayout, INK, MUTED, PALETTE, seriesStyle } from "./theme.ts";
+import { defaultWindow, smoothed, splitStages, stageMarks, thin } from "./loss_stages.ts";
+import { axis, baseLayout, MUTED, PALETTE, seriesStyle } from "./theme.ts";
 
 /** What a training loop reports after a step. */
 export interface LossRecord {
@@ -33,9 +34,6 @@ export interface LossCurveOptions {
   /** Height in CSS pixels. */
   readonly height?: number;
 }
-
-/** More points than this are thinned: no screen shows them and notebooks have to store them. */
-const MAX_POINTS = 1200;
 
 /**
  * Draws the loss of one run: raw values thin, a moving average on top, stages separated by dashed
@@ -87,8 +85,7 @@ export function lossCurve(records: readonly LossRecord[], options: LossCurveOpti
           }),
         }
         : {}),
-      shapes: stages.slice(1).map(({ start }) => stageLine(start)),
-      annotations: stages.length > 1 || stages[0].name ? stages.flatMap(stageLabel) : [],
+      ...stageMarks(stages),
       legend: { x: 0.99, xanchor: "right", y: 0.99, yanchor: "top", bgcolor: "#ffffffcc" },
     }),
   };
@@ -149,74 +146,6 @@ export function compareLoss(runs: readonly LossSeries[], options: LossCurveOptio
   };
 }
 
-interface Stage {
-  readonly name: string | undefined;
-  readonly start: number;
-  readonly end: number;
-  readonly records: readonly LossRecord[];
-}
-
-function splitStages(records: readonly LossRecord[]): Stage[] {
-  const stages: { name: string | undefined; records: LossRecord[] }[] = [];
-  for (const record of records) {
-    const current = stages[stages.length - 1];
-    if (current && current.name === record.stage) current.records.push(record);
-    else stages.push({ name: record.stage, records: [record] });
-  }
-  return stages.map((stage) => ({
-    ...stage,
-    start: stage.records[0].step,
-    end: stage.records[stage.records.length - 1].step,
-  }));
-}
-
-/**
- * Centred moving average inside one stage (cut off at the stage's ends), so that the curve does
- * not lag behind a falling loss. Losses that are not finite are left out.
- */
-function smoothed({ records }: Stage, window: number): LossRecord[] {
-  const half = Math.floor(window / 2);
-  // sums[i] and counts[i] are over the first i finite losses of the stage.
-  const sums = [0];
-  const counts = [0];
-  records.forEach(({ loss }, index) => {
-    const valid = Number.isFinite(loss);
-    sums.push(sums[index] + (valid ? loss : 0));
-    counts.push(counts[index] + (valid ? 1 : 0));
-  });
-  return records.map((record, index) => {
-    const from = Math.max(0, index - half);
-    const to = Math.min(records.length, index + half + 1);
-    return { ...record, loss: (sums[to] - sums[from]) / (counts[to] - counts[from]) };
-  });
-}
-
-/** A twenty-fifth of the run: smooth enough to compare runs, short enough to show plateaus. */
-function defaultWindow(records: readonly LossRecord[]): number {
-  return Math.max(5, Math.round(records.length / 25));
-}
-
-/**
- * Thins a curve to about {@linkcode MAX_POINTS} points. Each bucket keeps its lowest and highest
- * value, so spikes stay visible.
- */
-function thin(
-  records: readonly LossRecord[],
-  value: (record: LossRecord) => number = (record) => record.loss,
-): LossRecord[] {
-  const points = records.map((record) => ({ ...record, loss: value(record) }));
-  const size = Math.ceil((2 * points.length) / MAX_POINTS);
-  if (size <= 2) return points;
-  const kept: LossRecord[] = [];
-  for (let start = 0; start < points.length; start += size) {
-    const bucket = points.slice(start, start + size);
-    const low = bucket.reduce((a, b) => (b.loss < a.loss ? b : a));
-    const high = bucket.reduce((a, b) => (b.loss > a.loss ? b : a));
-    kept.push(...(low.step <= high.step ? [low, high] : [high, low]));
-  }
-  return kept;
-}
-
 function line(name: string, points: readonly LossRecord[], style: Json): Trace {
   return {
     type: "scatter",
@@ -234,32 +163,4 @@ function rateTrace(points: readonly LossRecord[]): Trace {
     yaxis: "y2",
     showlegend: false,
   };
-}
-
-function stageLine(step: number): Json {
-  return {
-    type: "line",
-    xref: "x",
-    yref: "paper",
-    x0: step,
-    x1: step,
-    y0: 0,
-    y1: 1,
-    line: { color: INK, width: 1, dash: "dash" },
-  };
-}
-
-/** The name of the stage above its part of the plot. */
-function stageLabel(stage: Stage): Json[] {
-  if (!stage.name) return [];
-  return [{
-    text: stage.name,
-    x: (stage.start + stage.end) / 2,
-    xref: "x",
-    y: 1,
-    yref: "paper",
-    yanchor: "bottom",
-    showarrow: false,
-    font: { size: 11 },
-  }];
 }

@@ -172,8 +172,10 @@ export function axis(options: AxisOptions): Readonly<Record<string, Json | undef
 export interface LayoutOptions {
   /** Title. */
   readonly title: string;
-  /** Smaller second line: what the reader needs to read the marks. */
+  /** Smaller lines below it: what the reader needs to read the marks; broken to fit the width. */
   readonly subtitle?: string;
+  /** Room between these lines and the plot in CSS pixels, for the titles of panels; 0 by default. */
+  readonly headroom?: number;
   /** Width in CSS pixels; 720 by default. */
   readonly width?: number;
   /** Height in CSS pixels; 400 by default. */
@@ -189,17 +191,20 @@ export interface LayoutOptions {
  * @returns A plotly layout.
  */
 export function baseLayout(options: LayoutOptions): Layout {
-  const { title, subtitle, width = 720, height = 400, ...rest } = options;
+  const { title, subtitle, headroom: _used, width = 720, height = 400, ...rest } = options;
+  const caption = subtitle ? wrapText(subtitle, width - 24) : [];
+  const extra = LINE_HEIGHT * Math.max(0, caption.length - 1);
   return {
     title: {
-      // A line of smaller text, because older plotly versions have no subtitles.
-      text: subtitle
-        ? `${title}<br><span style="font-size:11px;color:#555555">${subtitle}</span>`
-        : title,
+      // Lines of smaller text, because older plotly versions have no subtitles.
+      text: [
+        title,
+        ...caption.map((line) => `<span style="font-size:11px;color:#555555">${line}</span>`),
+      ].join("<br>"),
       x: 0.012,
       xanchor: "left",
       xref: "container",
-      y: 1 - 26 / height,
+      y: 1 - (26 + extra / 2) / height,
       yanchor: "middle",
       yref: "container",
       font: { size: 16 },
@@ -209,8 +214,39 @@ export function baseLayout(options: LayoutOptions): Layout {
     font: { family: FONT_FAMILY, size: 12, color: INK },
     paper_bgcolor: "#ffffff",
     plot_bgcolor: "#ffffff",
-    margin: { l: 64, r: 24, t: subtitle ? 76 : 56, b: 60 },
+    margin: { l: 64, r: 24, t: topMargin(options), b: 60 },
     legend: { x: 1.02, xanchor: "left", y: 1, yanchor: "top" },
     ...rest,
   };
+}
+
+/**
+ * Pixels between the upper edge of a figure and its plots; figures of panels add it to their
+ * height.
+ *
+ * @param options What {@linkcode baseLayout} gets.
+ * @returns Height of title, subtitle and headroom in CSS pixels.
+ */
+export function topMargin(options: LayoutOptions): number {
+  const { subtitle, headroom = 0, width = 720 } = options;
+  if (!subtitle) return 56 + headroom;
+  return 76 + headroom + LINE_HEIGHT * (wrapText(subtitle, width - 24).length - 1);
+}
+
+/** Distance of two lines of a title: plotly takes 1.3 times the font size of its first line. */
+const LINE_HEIGHT = 20.8;
+
+/** Mean advance of a letter of the 11-pixel subtitle, with some reserve. */
+const LETTER = 6.4;
+
+/** Breaks a text at spaces into lines of at most `width` CSS pixels. */
+function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && (last.length + 1 + word.length) * LETTER <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(word);
+  }
+  return lines;
 }
