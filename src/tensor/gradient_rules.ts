@@ -12,6 +12,7 @@ import {
   iota,
   less,
   lessEqual,
+  logicalAnd,
   maximum,
   mul,
   neg,
@@ -234,10 +235,12 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
     reshape(takeRowsOrZero(g, index), source.shape),
     undefined,
   ],
-  scatter_add: ({ inputs: [, index], attributes }, g) => [
-    takeAlong(g, index, attributes.axis as number),
-    undefined,
-  ],
+  scatter_add: ({ inputs: [, index], attributes }, g) => {
+    const axis = attributes.axis as number, at = cast(index, "i32");
+    // takeAlong() limits indices to the axis; those outside were ignored and get nothing.
+    const inside = logicalAnd(lessEqual(0, at), less(at, g.shape[axis]));
+    return [where(inside, takeAlong(g, index, axis), 0), undefined];
+  },
   dispatch_rows: ({ inputs: [, position, item], attributes }, g) => [
     combineRows(g, { position, item }, attributes.slots as number),
     undefined,

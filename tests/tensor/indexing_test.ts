@@ -129,6 +129,12 @@ test("indexAdd() and scatterAdd() add up at repeated positions and ignore outsid
       (x, i) => addedAlong(x, i, 6, axis),
     );
   }
+  await checkOperation(
+    "scatterAdd with outsiders",
+    [normal(2, 4), whole([2, 4], [0, -1, 2, 1, 3, 0, 9, 2])],
+    (x, i) => t.scatterAdd(x, i, 3, 1),
+    (x, i) => addedAlong(x, i, 3, 1),
+  );
   const integers = t.indexAdd(
     t.tensor(new Int32Array([5, 6, 7])),
     t.tensor(new Int32Array([1, 1, 0])),
