@@ -218,7 +218,7 @@ export function planStudy(study: Study, options: PlanOptions): PlannedRun[] {
       if (plans.size === 0) {
         add({ kind: "floor", variant: "floor", label: "Blind floor", config });
       }
-      const needs = options.ownConnectors ? undefined : add({
+      const needs = options.ownConnectors || config.blind ? undefined : add({
         kind: "connector",
         variant: "connector",
         label: "Connector",
