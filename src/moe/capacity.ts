@@ -18,6 +18,7 @@ import {
   permute,
   reshape,
   sortByGroup,
+  squeeze,
   sub,
   sum,
   take,
@@ -110,7 +111,7 @@ function aheadByPosition(lines: Tensor, count: number): Tensor {
  * Compares all pairs: n² comparisons, none of them in memory.
  */
 function aheadByWeight(lines: Tensor, weights: Tensor): Tensor {
-  return countBefore(unsqueeze(weights, 1), unsqueeze(lines, 1));
+  return squeeze(countBefore(unsqueeze(weights, 1), unsqueeze(lines, 1)), 1);
 }
 
 /**
