@@ -174,6 +174,11 @@ export function makeLvlm(random: Random, config: LvlmConfig): Lvlm {
   return model;
 }
 
+/** The layers of a model that hold experts by now, 0-based. */
+export function modelMixtures(model: Lvlm): number[] {
+  return model.language.blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
+}
+
 /** Vision tokens of pictures. @param pixels `[B, 3, H, W]` @returns `[B, patches, width]` */
 export function applyVision(model: Vision, c: VisionConfig, pixels: Tensor): Tensor {
   const [b, channels, height, width] = pixels.shape;

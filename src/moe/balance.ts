@@ -26,7 +26,7 @@ import {
   unknownName,
   unsqueeze,
 } from "../tensor/mod.ts";
-import { tokensOf } from "./capacity.ts";
+import { droppedCounts, tokensOf } from "./capacity.ts";
 import type { Router, Routing } from "./routing.ts";
 import { type PoolTable, routersOf } from "./table.ts";
 
@@ -187,6 +187,16 @@ export function choiceCounts(routing: Routing): Tensor {
 /** Number of counted tokens of each modality, `[modalities]`. */
 export function tokenCounts(routing: Routing): Tensor {
   return stack(routing.table.pools.map((_, m) => totals(routing, [m]).tokens), 0);
+}
+
+/**
+ * Shares of the choices that full experts left out, by modality over all layers, `[modalities]`; 0
+ * where there are no tokens.
+ */
+export function dropRates(routings: readonly Routing[]): Tensor {
+  const over = (of: (routing: Routing) => Tensor) => routings.map(of).reduce((a, b) => add(a, b));
+  const choices = mul(over(tokenCounts), routings[0].table.topK);
+  return div(over(droppedCounts), maximum(choices, 1));
 }
 
 /** Shared experts' part of a modality's pool: what a router without preference gives them. */

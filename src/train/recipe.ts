@@ -1,5 +1,5 @@
 /** Recipes: which stages a training has, and what each trains on. Plain data. */
-import type { Lvlm } from "../models/mod.ts";
+import type { Lvlm, UpcycleOptions } from "../models/mod.ts";
 import type { BalanceOptions, Coefficient } from "../moe/mod.ts";
 import type { HostInputs, Inputs } from "../tensor/mod.ts";
 import type { AdamWOptions } from "./optimizer.ts";
@@ -31,10 +31,14 @@ export interface Stage {
   trained: readonly TrainedGroup[];
   /** Give the model its experts before this stage, as copies of the dense networks. */
   upcycle: boolean;
+  /** How the copies are made to differ. Default not at all, as published. */
+  upcycling?: UpcycleOptions;
   /** Coefficient of the load-balancing loss: one, or one for each modality's router. */
   auxiliary: Coefficient;
   /** How that loss is formed. Default as published. */
   balance?: BalanceOptions;
+  /** Coefficient of the router z-loss. Default 0, as published. */
+  zLoss?: Coefficient;
   /** The batch of a step: a pure function of its number. */
   inputs: (model: Lvlm, step: number) => HostInputs<Inputs>;
   /** Tokens of one batch, image slots and padding included: for speeds. */

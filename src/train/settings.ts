@@ -34,10 +34,16 @@ export interface TwoStageOptions {
    * modality, as in `{ text: 0.001, image: 0.01 }`.
    */
   auxiliary?: Coefficient;
+  /** Coefficient of the router z-loss, likewise (ST-MoE: 0.001). Default 0, as published. */
+  zLoss?: Coefficient;
   /** `slots` (balanced value k, as published) or `fraction` (balanced value 1, Switch). */
   convention?: NonNullable<BalanceOptions["convention"]>;
   /** Load-balancing over the tokens of all layers, `pooled` as published, or layer by layer, `layers`. */
   reduction?: NonNullable<BalanceOptions["reduction"]>;
+  /** Standard deviation of noise on the experts when they are copied. Default 0, as published. */
+  upcycleNoise?: number;
+  /** Share of every expert's inner units that start anew (Drop-Upcycling). Default 0, as published. */
+  upcycleDrop?: number;
   /** Share of the steps in which the learning rate rises (paper: 0.03). */
   warmup?: number;
   /** Largest norm of the gradients. */
@@ -74,8 +80,11 @@ export const TWO_STAGE: Required<TwoStageOptions> = {
   ocrWeight: 4,
   fraction: 1,
   auxiliary: 0.001,
+  zLoss: 0,
   convention: "slots",
   reduction: "pooled",
+  upcycleNoise: 0,
+  upcycleDrop: 0,
   warmup: 0.03,
   clipNorm: 1,
   betas: [0.9, 0.98],
@@ -102,7 +111,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Settings that need not be whole numbers. */
-const REAL = /Rate|Scale|Weight|warmup|clip|fraction/;
+const REAL = /Rate|Scale|Weight|warmup|clip|fraction|Noise|Drop/;
 /** Settings that must be above 0. */
 const POSITIVE = /Batch|PerImage|clip|ocrWeight|fraction/;
 
@@ -126,15 +135,18 @@ export function checkSettings<T extends Required<TwoStageOptions>>(
   const all = { ...defaults, seed: sessionSeed(), ...options };
   for (const [name, value] of Object.entries(all)) {
     if (name === "betas") continue; // the optimizer checks them
-    if (name === "auxiliary") checkCoefficient(recipe, name, value as Coefficient);
-    else if (name in WORDS) {
+    if (name === "auxiliary" || name === "zLoss") {
+      checkCoefficient(recipe, name, value as Coefficient);
+    } else if (name in WORDS) {
       if (!WORDS[name].includes(value as string)) {
         throw unknownName(`${recipe} ${name}`, value, WORDS[name]);
       }
     } else checkNumber(recipe, name, value);
   }
-  if (all.fraction > 1) {
-    throw new RangeError(`${recipe}: fraction = ${all.fraction} must be at most 1, all pictures`);
+  for (const name of ["fraction", "upcycleDrop"] as const) {
+    if (all[name] > 1) {
+      throw new RangeError(`${recipe}: ${name} = ${all[name]} must be at most 1, as it is a share`);
+    }
   }
   return all;
 }

@@ -3,6 +3,7 @@ import { captionBatch, type EmojiVqa, instructionBatch, Sampler } from "../data/
 import { imageTokens, type Lvlm } from "../models/mod.ts";
 import { hashString, Random } from "../tensor/mod.ts";
 import type { Stage } from "./recipe.ts";
+import { routingNoise } from "./routing_extras.ts";
 import { cosineWithWarmup } from "./schedule.ts";
 import type { TwoStageOptions } from "./settings.ts";
 import { batchInputs } from "./step.ts";
@@ -116,9 +117,11 @@ export function questionStage(stage: QuestionStage, { data, settings }: StageSou
     schedule: scheduleOf(settings.warmup, stage.steps),
     auxiliary: settings.auxiliary,
     balance: { convention: settings.convention, reduction: settings.reduction },
+    zLoss: settings.zLoss,
+    upcycling: { noise: settings.upcycleNoise, drop: settings.upcycleDrop },
     tokens: settings.instructionBatch * length,
-    inputs: (model, step) =>
-      batchInputs(
+    inputs: (model, step) => ({
+      ...batchInputs(
         instructionBatch(data.samples("train", batch(from + step)), {
           ...layout(data, model, length),
           questionsPerImage: settings.questionsPerImage,
@@ -126,5 +129,11 @@ export function questionStage(stage: QuestionStage, { data, settings }: StageSou
         }),
         data.imageSize,
       ),
+      ...routingNoise(
+        model,
+        settings.instructionBatch * length,
+        new Random(settings.seed, `routing noise ${from + step}`),
+      ),
+    }),
   };
 }
