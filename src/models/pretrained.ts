@@ -1,5 +1,5 @@
 /** Presets with their pretrained backbones. */
-import { currentSession, Random } from "../tensor/mod.ts";
+import { currentSession, Random, unknownName } from "../tensor/mod.ts";
 import { lvlmConfig, type LvlmOptions } from "./config.ts";
 import { type Lvlm, makeLvlm } from "./lvlm.ts";
 import { checkNames, MODEL_OPTIONS } from "./names.ts";
@@ -11,24 +11,39 @@ const BACKBONES: Readonly<Record<string, string>> = {
   tiny: "../../fixtures/backbones/tiny.safetensors",
 };
 
+/** The parts of a model that may start from weights of their own. */
+const PARTS = ["vision", "language"] as const;
+
+/** Where the weights of a part come from. */
+export interface Backbones {
+  /** Vision encoder: `tiny`, `fresh` (random weights), or a safetensors file or checkpoint. */
+  vision?: string;
+  /** Language model, likewise. */
+  language?: string;
+}
+
 /** Options of {@linkcode lvlm}. */
 export interface ModelOptions extends LvlmOptions {
   /** Seed of the new parameters (connector, routers). Default the session's. */
   seed?: number;
   /** Start from the preset's pretrained backbones. Default true where there are any. */
   pretrained?: boolean;
+  /**
+   * Backbones by name: a preset's pretrained one (`tiny`), `fresh` for random weights, or the path of a
+   * safetensors file with tensors `model.vision.…` or `model.language.…` of the same sizes, such as a
+   * checkpoint of this library. Default as `pretrained` says.
+   */
+  backbones?: Backbones;
 }
 
-/** Opens the file of a preset's pretrained backbones, wherever the library is loaded from. */
-async function openBackbones(preset: string): Promise<Safetensors> {
-  const file = BACKBONES[preset];
-  if (!file) {
-    throw new RangeError(
-      `preset "${preset}" has no pretrained backbones; pass pretrained: false to start from random ` +
-        `weights (${Object.keys(BACKBONES).join(", ")} has some)`,
-    );
+/** Opens the weights of a backbone, wherever the library is loaded from. */
+async function openBackbone(part: string, name: string): Promise<Safetensors> {
+  if (name.endsWith(".safetensors")) return readSafetensors(name);
+  if (!Object.hasOwn(BACKBONES, name)) {
+    const known = [...Object.keys(BACKBONES), "fresh", "path/to/file.safetensors"];
+    throw unknownName(`${part} backbone`, name, known);
   }
-  const url = new URL(file, import.meta.url);
+  const url = new URL(BACKBONES[name], import.meta.url);
   if (url.protocol === "file:") return readSafetensors(url);
   const response = await fetch(url);
   if (!response.ok) throw new Error(`fetching ${url} gave ${response.status}`);
@@ -40,7 +55,8 @@ async function openBackbones(preset: string): Promise<Safetensors> {
  * new connector between them. Training gives it the experts of `ffn` when its recipe says so.
  *
  * @param preset `tiny` or `small`
- * @throws {RangeError} on unknown names (the nearest is offered) or sizes that do not fit.
+ * @throws {RangeError} on unknown names (the nearest is offered), sizes that do not fit, or weights of
+ * other sizes. @throws {Deno.errors.NotFound} if a backbone's file is missing.
  *
  * @example
  * ```ts ignore
@@ -50,16 +66,26 @@ async function openBackbones(preset: string): Promise<Safetensors> {
  * ```
  */
 export async function lvlm(preset: string, options: ModelOptions = {}): Promise<Lvlm> {
-  checkNames("model option", options, [...MODEL_OPTIONS, "seed", "pretrained"]);
-  const { seed, pretrained, ...rest } = options;
+  checkNames("model option", options, [...MODEL_OPTIONS, "seed", "pretrained", "backbones"]);
+  const { seed, pretrained, backbones = {}, ...rest } = options;
+  checkNames("backbone of", backbones, PARTS);
   const config = lvlmConfig(preset, rest);
+  if (pretrained && !Object.hasOwn(BACKBONES, preset)) {
+    throw new RangeError(
+      `preset "${preset}" has no pretrained backbones; pass pretrained: false to start from random ` +
+        `weights (${Object.keys(BACKBONES).join(", ")} has some)`,
+    );
+  }
   const session = currentSession();
   const resized = rest.vision !== undefined || rest.language !== undefined;
   const model = makeLvlm(new Random(seed ?? session.seed, "model"), config);
-  if (pretrained ?? (preset in BACKBONES && !resized)) {
-    const file = await openBackbones(preset);
+  const usual = pretrained ?? (preset in BACKBONES && !resized) ? preset : "fresh";
+  for (const part of PARTS) {
+    const name = backbones[part] ?? usual;
+    if (name === "fresh") continue;
+    const file = await openBackbone(part, name);
     try {
-      loadWeights(file, model, (path) => !path.startsWith("connector."));
+      loadWeights(file, model, (path) => path.startsWith(`${part}.`));
     } finally {
       file.close();
     }
