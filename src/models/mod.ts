@@ -4,7 +4,10 @@
  *
  * @module
  */
+export * from "./ablate.ts";
 export * from "./config.ts";
+export * from "./experts_named.ts";
+export * from "./extract.ts";
 export * from "./lvlm.ts";
 export * from "./pretrained.ts";
 export * from "./safetensors.ts";
