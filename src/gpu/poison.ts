@@ -5,6 +5,7 @@
  * @module
  */
 
+import { BUFFER_USAGE } from "./constants.ts";
 import type { BufferRange, Kernel } from "./kernel.ts";
 
 const CHUNK = new Uint8Array(2 ** 20).fill(0xff);
@@ -53,7 +54,10 @@ export class Poison {
 
   /** Notes what a kernel is bound to. */
   bound(group: GPUBindGroup, kernel: Kernel, ranges: readonly BufferRange[]): void {
-    this.#outputs.set(group, writtenOnly(kernel).map((i) => ranges[i]));
+    // A buffer that was not acquired from the Gpu may not be writable from outside.
+    const outputs = writtenOnly(kernel).map((i) => ranges[i])
+      .filter(({ buffer }) => buffer.usage & BUFFER_USAGE.copyDst);
+    this.#outputs.set(group, outputs);
   }
 
   /** Fills what the kernel of a bind group is about to write. */

@@ -41,4 +41,10 @@ testOnEach("poison fills what is acquired and what a kernel only writes", async 
   const twice = launch(gpu, scale(10), [floats(y, 3)]);
   gpu.submit([once, twice, twice]);
   assertEquals(await download(gpu, y, 3), [200, 300, NaN]);
+
+  // A buffer that cannot be filled, as it was not acquired, is left alone.
+  const own = gpu.device.createBuffer({ size: 12, usage: 0x80 | 0x4 });
+  const ranges = [floats(x, 3), floats(shift, 4), floats(own, 3)];
+  gpu.submit([launch(gpu, shifted, ranges)]);
+  assertEquals(await download(gpu, own, 3), [2, 3, 4]);
 });
