@@ -288,7 +288,7 @@ function panelTraces(
       ...axes,
       x: marks.map(({ group }) => at(group, variant)),
       y: marks.map(({ mean }) => round(mean, 2)),
-      ...(hasInterval ? { error_y: whiskers(marks, style.color, 1, 2) } : {}),
+      ...(hasInterval ? { error_y: whiskers(marks, style.color) } : {}),
       marker: {
         symbol: style.marker,
         size: 9,

@@ -56,7 +56,9 @@ export function activationProportions(
   const parts = stackParts(summaries[0], ranked);
   const layerCount = Math.max(...summaries.map((summary) => summary.layers.length));
   const labels = layerCount * benchmarks.length <= 16;
-  const panelWidth = Math.min(Math.max(160, 70 + layerCount * 30), 1000 / benchmarks.length);
+  const panelWidth = Math.min(Math.max(160, 70 + layerCount * 30), 870 / benchmarks.length);
+  // A label takes 24 pixels.
+  const stride = Math.ceil((24 * layerCount) / panelWidth);
   const width = options.width ?? Math.max(560, 230 + benchmarks.length * panelWidth);
   const height = options.height ?? 150 + modalities.length * 190;
 
@@ -90,7 +92,8 @@ export function activationProportions(
         domain: xDomain,
         anchor: `y${suffix}`,
         tickvals: summary.layers.map((_, index) => index),
-        ticktext: summary.layers.map(({ layer }) => String(layer)),
+        ticktext: summary.layers.map(({ layer }, index) => index % stride === 0 ? `${layer}` : ""),
+        tickangle: 0,
         range: [-0.6, summary.layers.length - 0.4],
         showgrid: false,
         showticklabels: true,

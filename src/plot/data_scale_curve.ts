@@ -80,7 +80,7 @@ export function dataScaleCurve(
     subtitle: `${estimateCaption(measured, options.interval, "bands")}${
       measured.length < points.length ? "; curves without a band were given without interval" : ""
     }`,
-    width: options.width ?? Math.max(720, 190 + 340 * columns),
+    width: options.width ?? Math.max(720, 190 + 300 * columns),
     headroom: 20,
   };
   const top = topMargin(heading);

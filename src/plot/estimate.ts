@@ -5,7 +5,7 @@
  */
 
 import type { Json } from "./figure.ts";
-import { round } from "./numbers.ts";
+import { significant } from "./numbers.ts";
 
 /** A number with what is known of its uncertainty, in the unit that the figure names. */
 export interface Estimate {
@@ -35,20 +35,18 @@ export interface IntervalOptions {
  * @param estimates The estimates, in the order of the points.
  * @param color Colour of the whiskers.
  * @param scale Factor from the estimates' unit to that of the axis.
- * @param decimals Decimals kept.
  * @returns A plotly `error_x` or `error_y`.
  */
 export function whiskers(
   estimates: readonly Estimate[],
   color: string,
   scale = 1,
-  decimals = 4,
 ): Json {
   return {
     type: "data",
     symmetric: false,
-    array: estimates.map(({ mean, high }) => round(((high ?? mean) - mean) * scale, decimals)),
-    arrayminus: estimates.map(({ mean, low }) => round((mean - (low ?? mean)) * scale, decimals)),
+    array: estimates.map(({ mean, high }) => significant(((high ?? mean) - mean) * scale)),
+    arrayminus: estimates.map(({ mean, low }) => significant((mean - (low ?? mean)) * scale)),
     color,
     thickness: 1.4,
     width: 4,

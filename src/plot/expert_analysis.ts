@@ -207,7 +207,7 @@ function panelTraces(entry: ExpertBenchmark, names: readonly string[], suffix: s
       ...axes,
       x: rows.map(({ mean }) => round(mean, 2)),
       y: rows.map(({ kept }) => names.indexOf(kept)),
-      error_x: whiskers(rows, color, 1, 2),
+      error_x: whiskers(rows, color),
       marker: {
         symbol: { shared: "circle", vision: "square", language: "diamond" }[group] ?? "triangle-up",
         size: 10,

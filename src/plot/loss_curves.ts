@@ -95,7 +95,6 @@ export function lossCurves(
           ? [panelTitle(`last ${Math.round(100 * zoom)} % of the steps, enlarged`, 0, 0.365)]
           : []),
       ],
-      legend: { x: 1.02, xanchor: "left", y: 1, yanchor: "top", tracegroupgap: 4 },
     }),
   };
 }

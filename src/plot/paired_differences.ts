@@ -4,6 +4,7 @@
  * @module
  */
 
+import { verdict } from "../study/statistics.ts";
 import {
   type Estimate,
   estimateCaption,
@@ -13,7 +14,7 @@ import {
   whiskers,
 } from "./estimate.ts";
 import type { Figure, Json, Trace } from "./figure.ts";
-import { round, signed } from "./numbers.ts";
+import { signed, significant } from "./numbers.ts";
 import { axis, baseLayout, INK, MUTED, PALETTE, topMargin } from "./theme.ts";
 
 /** One ablation: its differences to the reference, seed by seed, in the unit of the axis. */
@@ -39,9 +40,6 @@ export interface PairedDifferencesOptions extends IntervalOptions {
   /** Height in CSS pixels. */
   readonly height?: number;
 }
-
-/** What the interval of a row allows to say. */
-type Verdict = "higher" | "lower" | "no difference shown" | "one seed: no interval";
 
 /**
  * Draws paired differences as a dot plot: one row an ablation, a dot at the mean difference to the
@@ -70,7 +68,7 @@ export function pairedDifferences(
       type: "scatter",
       mode: "markers",
       name: "single seeds",
-      x: rows.flatMap(({ seeds = [] }) => seeds.map((value) => round(value))),
+      x: rows.flatMap(({ seeds = [] }) => seeds.map(significant)),
       y: rows.flatMap((row) => (row.seeds ?? []).map(() => place(row) + 0.2)),
       marker: { symbol: "line-ns-open", size: 9, color: MUTED, line: { width: 1.4, color: MUTED } },
       hovertemplate: "seed: %{x}<extra></extra>",
@@ -94,6 +92,9 @@ export function pairedDifferences(
   ];
 
   const [low, high] = extent([...rows, ...papers.map(({ paper }) => ({ mean: paper! }))]);
+  // Two digits of the largest difference, two decimals at least.
+  const digits = 1 - Math.floor(Math.log10(Math.max(Math.abs(low), Math.abs(high)) || 1));
+  const decimals = Math.min(6, Math.max(2, digits));
   const pad = 0.06 * (Math.max(high, 0) - Math.min(low, 0) || 1);
   const heading = {
     title: options.title ?? "Ablations",
@@ -111,7 +112,7 @@ export function pairedDifferences(
       height: options.height ?? Math.round(top + 60 + 58 * rows.length),
       xaxis: axis({
         title: `difference in ${metric}`,
-        range: [round(Math.min(low, 0) - pad), round(Math.max(high, 0) + pad)],
+        range: [significant(Math.min(low, 0) - pad), significant(Math.max(high, 0) + pad)],
         zeroline: true,
         zerolinecolor: INK,
         zerolinewidth: 1.6,
@@ -124,17 +125,11 @@ export function pairedDifferences(
         ),
         range: [rows.length - 0.4, -0.6],
       }),
-      annotations: rows.map((row) => note(row, place(row))),
+      annotations: rows.map((row) => note(row, place(row), decimals)),
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" },
       margin: { l: 64, r: 190, t: top, b: 60 },
     }),
   };
-}
-
-function verdict({ low, high }: PairedDifference): Verdict {
-  if (low === undefined || high === undefined) return "one seed: no interval";
-  if (low <= 0 && high >= 0) return "no difference shown";
-  return low > 0 ? "higher" : "lower";
 }
 
 function dots(
@@ -148,7 +143,7 @@ function dots(
     type: "scatter",
     mode: "markers",
     name,
-    x: rows.map(({ mean }) => round(mean)),
+    x: rows.map(({ mean }) => significant(mean)),
     y: rows.map(place),
     error_x: whiskers(rows, color),
     marker: { symbol, size: 11, color, line: { width: 2, color } },
@@ -157,16 +152,16 @@ function dots(
 }
 
 /** The numbers of a row at its right end. */
-function note(row: PairedDifference, y: number): Json {
+function note(row: PairedDifference, y: number, decimals: number): Json {
   const { mean, low, high } = row;
   const interval = low === undefined || high === undefined
     ? ""
-    : ` [${signed(low, 2)}, ${signed(high, 2)}]`;
+    : ` [${signed(low, decimals)}, ${signed(high, decimals)}]`;
   const n = seedCount(row);
   const what = verdict(row);
   const strong = what === "higher" || what === "lower";
   return {
-    text: `${signed(mean, 2)}${interval}<br>${strong ? `<b>${what}</b>` : `<i>${what}</i>`}${
+    text: `${signed(mean, decimals)}${interval}<br>${strong ? `<b>${what}</b>` : `<i>${what}</i>`}${
       n === undefined ? "" : `, n = ${n}`
     }`,
     x: 1.015,

@@ -79,7 +79,7 @@ export function pathFlow(
     title: options.title ?? "Most common expert paths",
     subtitle: `width of a ribbon: share of the tokens; entry of a path: ${
       options.choice ?? "expert with the largest weight"
-    }; the ${top} most common paths of each modality are numbered`,
+    }; numbers: the most common paths of each modality, at most ${top}`,
     width: options.width ?? Math.min(1100, Math.max(720, 330 + 90 * layerCount)),
     headroom: 20,
   };

@@ -42,7 +42,7 @@ export function arrange(
   top: number,
   order?: readonly string[],
 ): { ribbons: Ribbon[]; nodes: PathNode[]; bottom: number } {
-  const ribbons = paths.toSorted((a, b) => b.tokens - a.tokens).slice(0, top)
+  const ribbons = merged(paths).toSorted((a, b) => b.tokens - a.tokens).slice(0, top)
     .map((path, index): Ribbon => ({
       rank: index + 1,
       path,
@@ -73,6 +73,16 @@ export function arrange(
     }
   });
   return { ribbons, nodes, bottom };
+}
+
+/** The paths, each once. */
+function merged(paths: readonly ExpertPath[]): ExpertPath[] {
+  const sums = new Map<string, ExpertPath>();
+  for (const { experts, tokens } of paths) {
+    const key = JSON.stringify(experts);
+    sums.set(key, { experts, tokens: tokens + (sums.get(key)?.tokens ?? 0) });
+  }
+  return [...sums.values()];
 }
 
 /** Straight through the nodes, with an S-shaped curve from each to the next. */

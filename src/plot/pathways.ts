@@ -67,7 +67,7 @@ export function pathways(
       options.pools ? "; ×: the modality may not use this expert" : ""
     }${summaries.length > 1 ? `; sum of ${summaries.length} sets of questions` : ""}`,
     width: options.width ??
-      Math.max(720, 130 + columns * (60 + layers.length * (columns > 1 ? 60 : 44))),
+      Math.max(720, 130 + columns * (60 + layers.length * 46)),
     headroom: 20,
   };
   const top = topMargin(heading);

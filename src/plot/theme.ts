@@ -215,7 +215,7 @@ export function baseLayout(options: LayoutOptions): Layout {
     paper_bgcolor: "#ffffff",
     plot_bgcolor: "#ffffff",
     margin: { l: 64, r: 24, t: topMargin(options), b: 60 },
-    legend: { x: 1.02, xanchor: "left", y: 1, yanchor: "top" },
+    legend: { x: 1.02, xanchor: "left", y: 1, yanchor: "top", tracegroupgap: 0 },
     ...rest,
   };
 }
