@@ -11,6 +11,7 @@ import { cell, panelSuffix, panelTitle } from "./panels.ts";
 import { type StackedBar, stackedBar, type StackPart, stackParts } from "./stacked_shares.ts";
 import {
   checkSummaries,
+  countsOf,
   type ModalityCounts,
   modalityNames,
   type RoutingSummary,
@@ -73,7 +74,7 @@ export function activationProportions(
       const suffix = panelSuffix(panel);
       const [summary] = runs;
       const counts = summary.layers.map(({ layer }) =>
-        runs.map((run) => find(run, layer, modality))
+        runs.map((run) => countsOf(run, layer, modality))
       );
       const bars = counts.map((entries) => stackedBar(entries, parts, ranked));
       const first = panel === 0;
@@ -149,15 +150,6 @@ export function activationProportions(
 function byBenchmark(summaries: readonly RoutingSummary[]): RoutingSummary[][] {
   const names = [...new Set(summaries.map(({ benchmark }) => benchmark ?? ""))];
   return names.map((name) => summaries.filter(({ benchmark }) => (benchmark ?? "") === name));
-}
-
-function find(
-  { layers }: RoutingSummary,
-  layer: number,
-  modality: string,
-): ModalityCounts | undefined {
-  return layers.find((entry) => entry.layer === layer)?.modalities
-    .find(({ name }) => name === modality);
 }
 
 function partBars(

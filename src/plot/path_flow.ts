@@ -126,6 +126,9 @@ export function pathFlow(
       annotations.push({
         ...label(`<b>${name}</b>`, layer, (top + bottom) / 2, suffix, "center", "middle"),
         font: { size: 11, color: "#ffffff" },
+        // So that the name can be read where it is taller than its node.
+        bgcolor: INK,
+        borderpad: 0,
       });
     }
     const entries = [

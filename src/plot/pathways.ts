@@ -7,7 +7,7 @@
 
 import {
   checkSummaries,
-  type ModalityCounts,
+  countsOf,
   modalityNames,
   type RoutingSummary,
 } from "../study/routing_summary.ts";
@@ -116,17 +116,8 @@ export function pathways(
   return { data, layout: baseLayout({ ...heading, height, ...axes, annotations }) };
 }
 
-function entryOf(
-  { layers }: RoutingSummary,
-  layer: number,
-  modality: string,
-): ModalityCounts | undefined {
-  return layers.find((entry) => entry.layer === layer)?.modalities
-    .find(({ name }) => name === modality);
-}
-
 function tokensOf(summary: RoutingSummary, modality: string): number {
-  return entryOf(summary, summary.layers[0].layer, modality)?.tokens ?? 0;
+  return countsOf(summary, summary.layers[0].layer, modality)?.tokens ?? 0;
 }
 
 /** Choices per expert, summed over summaries. */
@@ -138,7 +129,7 @@ function added(
 ): number[] {
   const sum = Array<number>(experts).fill(0);
   for (const summary of summaries) {
-    entryOf(summary, layer, modality)?.counts.forEach((count, expert) => sum[expert] += count);
+    countsOf(summary, layer, modality)?.counts.forEach((count, expert) => sum[expert] += count);
   }
   return sum;
 }

@@ -105,3 +105,20 @@ export function modalityNames(summaries: readonly RoutingSummary[]): string[] {
     ),
   ];
 }
+
+/**
+ * Choices of one layer for the tokens of one modality.
+ *
+ * @param summary A routing summary.
+ * @param layer Number of the layer.
+ * @param modality Name of the modality.
+ * @returns The counts, or undefined where the layer or the modality is not in the summary.
+ */
+export function countsOf(
+  summary: RoutingSummary,
+  layer: number,
+  modality: string,
+): ModalityCounts | undefined {
+  return summary.layers.find((entry) => entry.layer === layer)?.modalities
+    .find(({ name }) => name === modality);
+}
