@@ -121,7 +121,8 @@ export interface SumsLayout extends Pick<SumsOptions, "names" | "pairs"> {
 }
 
 /**
- * Reads the numbers of {@linkcode routingSums} (or the sum of several batches').
+ * Reads the numbers of {@linkcode routingSums} (or the sum of several batches'); no numbers at all stand
+ * for no tokens.
  *
  * @throws {RangeError} if there are more or fewer numbers than the layout wants.
  */
@@ -129,7 +130,7 @@ export function recordOf(values: ArrayLike<number>, layout: SumsLayout): Routing
   const { table, layers, names = ["all"], pairs = true, benchmark } = layout;
   const e = table.experts.length, width = columnsOf(e, pairs);
   const row = layers.length * width, groups = table.pools.length * names.length;
-  if (values.length !== groups * row) {
+  if (values.length !== groups * row && values.length > 0) {
     throw new RangeError(
       `recordOf: ${values.length} numbers, but ${groups} groups of ${layers.length} layers with ` +
         `${width} columns each are ${groups * row}`,
@@ -161,7 +162,8 @@ export function recordOf(values: ArrayLike<number>, layout: SumsLayout): Routing
     topK: table.topK,
     layers: layers.map((layer, l) => ({
       layer,
-      cells: Array.from({ length: groups }, (_, g) => cell(g, l)).filter((c) => c.tokens > 0),
+      cells: Array.from({ length: all.length > 0 ? groups : 0 }, (_, g) => cell(g, l))
+        .filter((c) => c.tokens > 0),
     })),
   };
 }

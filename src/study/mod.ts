@@ -16,6 +16,7 @@ export {
   STALE_SECONDS,
 } from "./database_schema.ts";
 export * from "./evaluate.ts";
+export * from "./expert_weights.ts";
 export * from "./grid.ts";
 export * from "./paper_tables.ts";
 export * from "./paper_values.ts";

@@ -18,3 +18,4 @@ export * from "./settings.ts";
 export * from "./sgd.ts";
 export * from "./stages.ts";
 export * from "./step.ts";
+export * from "./token_classes.ts";
