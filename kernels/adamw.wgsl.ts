@@ -3,8 +3,8 @@
  * of torch.optim.AdamW).
  *
  * Buffers: `g` [size] gradients, `h` [groups × 8] numbers of this step (1 - rate · weight decay,
- * rate / (1 - β1^t), β1, 1 - β1, β2, 1 - β2, √(1 - β2^t), ε), `scale` [1] factor on the gradients,
- * and in place `p`, `m`, `v` [size]. Groups are runs of the array; `ends` are their ends. The
+ * rate / (1 - β1^t), β1, 1 - β1, β2, 1 - β2, √(1 - β2^t), ε), `scale` [1] factor on the gradients
+ * (a negative one: leave everything as it is, for a gradient is not finite), and in place `p`, `m`, `v` [size]. Groups are runs of the array; `ends` are their ends. The
  * differences from 1 are formed in float64 beforehand: in float32 1 - 0.999 is off by 5e-5 of itself.
  */
 export function adamw(
@@ -23,7 +23,7 @@ export function adamw(
 @compute @workgroup_size(${k.width})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = (wg.y * ${across}u + wg.x) * ${k.width}u + lane;
-  if (i >= ${k.size}u) { return; }
+  if (i >= ${k.size}u || ${scale}[0] < 0.0) { return; }
   let at = (${group}) * 8u;
   let grad = ${g}[i] * ${scale}[0];
   let m1 = ${h}[at + 2u] * ${m}[i] + ${h}[at + 3u] * grad;

@@ -3,7 +3,8 @@
  * the order of torch.optim.SGD.
  *
  * Buffers: `g` [size] gradients, `h` [groups × 4] hyper-parameters (learning rate, momentum, weight
- * decay, 1 for Nesterov's momentum), `scale` [1] factor on the gradients, and in place `p`, `v` [size].
+ * decay, 1 for Nesterov's momentum), `scale` [1] factor on the gradients (a negative one: leave
+ * everything as it is, for a gradient is not finite), and in place `p`, `v` [size].
  * Groups are runs of the array; `ends` are their ends. One invocation a parameter.
  */
 export function sgd(
@@ -22,7 +23,7 @@ export function sgd(
 @compute @workgroup_size(${k.width})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = (wg.y * ${across}u + wg.x) * ${k.width}u + lane;
-  if (i >= ${k.size}u) { return; }
+  if (i >= ${k.size}u || ${scale}[0] < 0.0) { return; }
   let at = (${group}) * 4u;
   let momentum = ${h}[at + 1u];
   let grad = ${g}[i] * ${scale}[0] + ${h}[at + 2u] * ${p}[i];

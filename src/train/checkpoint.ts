@@ -5,11 +5,12 @@
 import {
   loadWeights,
   type Lvlm,
-  modelParameters,
+  modelState,
   readSafetensors,
   type Safetensors,
   writeSafetensors,
 } from "../models/mod.ts";
+import type { LossScaler } from "./loss_scale.ts";
 import type { AdamW } from "./optimizer.ts";
 import type { StepRecord } from "./loop.ts";
 
@@ -27,14 +28,15 @@ export interface Position {
 
 const FORMAT = "moiie-lab checkpoint 1";
 
-/** Writes a checkpoint. */
+/** Writes a checkpoint. @param scaler the scale of the loss, where it is scaled */
 export async function saveCheckpoint(
   path: string,
   model: Lvlm,
   optimizer: AdamW | undefined,
   position: Position,
+  scaler?: LossScaler,
 ): Promise<void> {
-  const weights = [...modelParameters(model)];
+  const weights = [...modelState(model)];
   const values = await Promise.all(weights.map(([, t]) => t.data()));
   const tensors: Record<string, { dtype: "F32"; shape: number[]; data: Float32Array }> = {};
   weights.forEach(([name, t], i) => {
@@ -48,6 +50,7 @@ export async function saveCheckpoint(
     tensors[`adamw.m.${name}`] = { dtype: "F32", shape: [...shape], data: m };
     tensors[`adamw.v.${name}`] = { dtype: "F32", shape: [...shape], data: v };
   }
+  if (scaler) tensors.lossScale = { dtype: "F32", shape: [2], data: await scaler.values() };
   await writeSafetensors(path, tensors, {
     format: FORMAT,
     stage: String(position.stage),
@@ -109,7 +112,7 @@ function firstDifference(saved: string, now: string): string {
 }
 
 /**
- * Sets the weights (and the optimizer's state) from a checkpoint.
+ * Sets the weights (and the optimizer's state, and the scale of the loss) from a checkpoint.
  *
  * @throws {RangeError} if a parameter or its state is missing or has another shape; no weight is
  * changed then.
@@ -118,11 +121,16 @@ export function restoreCheckpoint(
   file: Safetensors,
   model: Lvlm,
   optimizer: AdamW | undefined,
+  scaler?: LossScaler,
 ): void {
+  if (scaler && !file.has("lossScale")) {
+    throw new RangeError("checkpoint: it has no loss scale, so it is of a training in f32");
+  }
   optimizer?.restore((path) =>
     file.has(`adamw.m.${path}`) && file.has(`adamw.v.${path}`)
       ? { m: file.float32(`adamw.m.${path}`), v: file.float32(`adamw.v.${path}`) }
       : undefined
   );
   loadWeights(file, model);
+  scaler?.restore(file.float32("lossScale"));
 }

@@ -4,9 +4,10 @@ import { Random, type Tensor } from "../tensor/mod.ts";
 import { openCheckpoint, type Position, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { runSteps, type StepRecord } from "./loop.ts";
 import type { ParameterGroup } from "./flat_parameters.ts";
+import { LossScaler } from "./loss_scale.ts";
 import { AdamW } from "./optimizer.ts";
 import type { Recipe, Stage } from "./recipe.ts";
-import { trainingStep } from "./step.ts";
+import { type Precision, trainingStep } from "./step.ts";
 
 /** What is told about a finished step. */
 export interface Progress {
@@ -32,6 +33,8 @@ export interface FitOptions {
   checkpoint?: string;
   /** Steps between saves. Default 100. */
   saveEvery?: number;
+  /** Type of the activations; with `f16` the loss is scaled. Default `f32`. */
+  precision?: Precision;
 }
 
 /** A finished (or stopped) training. */
@@ -48,9 +51,11 @@ export interface Run {
   seconds: number;
 }
 
-/** What identifies a run: recipe, and the model's configuration. */
-export function fingerprint(model: Lvlm, recipe: Recipe): string {
-  return JSON.stringify({ recipe: recipe.name, settings: recipe.settings, config: model.config });
+/** What identifies a run: recipe, and the model's configuration; the precision unless it is f32. */
+export function fingerprint(model: Lvlm, recipe: Recipe, precision: Precision = "f32"): string {
+  const { name, settings } = recipe;
+  const other = precision === "f32" ? {} : { precision };
+  return JSON.stringify({ recipe: name, settings, ...other, config: model.config });
 }
 
 /** True if a path begins like a pattern, in which `*` stands for one name. */
@@ -103,12 +108,12 @@ function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
  * another run or is cut. @throws {SyntaxError} if the file is no checkpoint.
  */
 export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {}): Promise<Run> {
-  const { onStep, signal, checkpoint, saveEvery = 100 } = options;
+  const { onStep, signal, checkpoint, saveEvery = 100, precision = "f32" } = options;
   if (!Number.isInteger(saveEvery) || saveEvery < 1) {
     throw new RangeError(`fit: saveEvery = ${saveEvery} must be a whole number of at least 1`);
   }
   const started = performance.now();
-  const mark = fingerprint(model, recipe);
+  const mark = fingerprint(model, recipe, precision);
   const saved = checkpoint === undefined ? undefined : openCheckpoint(checkpoint, mark);
   const position: Position = saved?.position ??
     { stage: 0, step: 0, records: [], fingerprint: mark };
@@ -116,10 +121,11 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
   let done = 0, tokens = 0;
   let clock: number | undefined; // from the first finished step on: compiling is no speed
   let resuming = saved?.file;
+  const lossScaler = precision === "f16" ? new LossScaler() : undefined;
   try {
     for (const [number, stage] of recipe.stages.entries()) {
       if (stage.upcycle && model.language.blocks.every((b) => b.ffn.table.experts.length === 1)) {
-        await upcycle(model, new Random(recipe.seed, "upcycle"));
+        await upcycle(model, new Random(recipe.seed, "upcycle"), stage.upcycling);
       }
       if (number < position.stage) {
         done += stage.steps;
@@ -130,11 +136,17 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
       memory.defer(() => optimizer.dispose());
       if (resuming) {
         // A checkpoint at the very start of a stage has no optimizer state yet.
-        restoreCheckpoint(resuming, model, position.step > 0 ? optimizer : undefined);
+        restoreCheckpoint(resuming, model, position.step > 0 ? optimizer : undefined, lossScaler);
         resuming.close();
         resuming = undefined;
       }
-      const run = trainingStep(model, optimizer, { auxiliary: stage.auxiliary, ...stage.balance });
+      const run = trainingStep(model, optimizer, {
+        auxiliary: stage.auxiliary,
+        ...stage.balance,
+        zLoss: stage.zLoss,
+        precision,
+        lossScaler,
+      });
       memory.defer(() => run.dispose());
       const rate = (step: number) => stage.learningRate * stage.schedule(step);
       const records = position.records[number] ??= [];
@@ -169,7 +181,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
         position.step = from;
         if (checkpoint !== undefined) {
           await Deno.mkdir(directoryOf(checkpoint), { recursive: true });
-          await saveCheckpoint(checkpoint, model, optimizer, position);
+          await saveCheckpoint(checkpoint, model, optimizer, position, lossScaler);
         }
       }
       if (position.step < stage.steps) break;
@@ -179,6 +191,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
     }
   } finally {
     resuming?.close();
+    lossScaler?.dispose();
   }
   return {
     model,

@@ -19,6 +19,8 @@ export interface Update {
   effect: Tensor;
   /** Norm of all gradients before clipping, a scalar. */
   gradientNorm: Tensor;
+  /** Bool scalar, of a scaled loss: every gradient is finite; otherwise nothing is changed. */
+  finite?: Tensor;
 }
 
 /** Parameters moved together. */

@@ -16,10 +16,18 @@ export interface StepRecord {
   loss: number;
   /** Auxiliary loss with its coefficient. */
   auxiliary: number;
-  /** Norm of the gradients before clipping. */
+  /** Router z-loss with its coefficient, where there is one. */
+  zLoss?: number;
+  /** Shares of the choices that full experts left out, by modality, where there is a capacity. */
+  dropRates?: number[];
+  /** Norm of the gradients before clipping; 0 of a skipped step. */
   gradientNorm: number;
   /** Learning rate used. */
   learningRate: number;
+  /** Scale of the loss, where it is scaled. */
+  lossScale?: number;
+  /** The step changed nothing but the scale, since a gradient was infinite or NaN. */
+  skipped?: true;
 }
 
 /** Options of {@linkcode runSteps}. */
@@ -54,10 +62,13 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   const waiting: Promise<StepRecord>[] = [];
   const finish = async () => {
     const done = await waiting.shift()!;
-    if (!Number.isFinite(done.loss) || !Number.isFinite(done.gradientNorm)) {
+    const hopeless = done.skipped && done.lossScale! < 1;
+    if (!Number.isFinite(done.loss) || !Number.isFinite(done.gradientNorm) || hopeless) {
+      const { step, loss, gradientNorm, lossScale } = done;
+      const scaled = lossScale === undefined ? "" : `, loss scale ${lossScale}`;
       throw new Error(
-        `training diverged: loss ${done.loss}, gradient norm ${done.gradientNorm} at step ` +
-          `${done.step}; lower the learning rate or clip gradients`,
+        `training diverged: loss ${loss}, gradient norm ${gradientNorm}${scaled} at step ${step}; ` +
+          `lower the learning rate${scaled ? ', use precision "f32"' : ""} or clip gradients`,
       );
     }
     await onStep?.(done);
@@ -79,17 +90,25 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   return step;
 }
 
-/** Results of a step that are recorded; what it does not give counts as 0. */
-const SCALARS = ["loss", "auxiliary", "gradientNorm"];
+/** Results of a step that are recorded where the step gives them. */
+const RECORDED = ["loss", "auxiliary", "gradientNorm", "lossScale", "zLoss", "dropRates"];
 
 async function readRecord(
   step: number,
   learningRate: number,
   outputs: Outputs,
 ): Promise<StepRecord> {
-  const names = SCALARS.filter((name) => name in outputs);
+  const names = RECORDED.filter((name) => name in outputs);
   const values = await readAll(...names.map((name) => outputs[name] as Tensor));
-  const value = (name: string) => values[names.indexOf(name)]?.[0] ?? 0;
-  const [loss, auxiliary, gradientNorm] = SCALARS.map(value);
-  return { step, loss, auxiliary, gradientNorm, learningRate };
+  const given = (name: string) => values[names.indexOf(name)];
+  const scalar = (name: string) => given(name)?.[0] ?? 0;
+  const [loss, auxiliary, gradientNorm, lossScale, zLoss] = RECORDED.map(scalar);
+  const record: StepRecord = { step, loss, auxiliary, gradientNorm, learningRate };
+  if (given("zLoss")) record.zLoss = zLoss;
+  if (given("dropRates")) record.dropRates = Array.from(given("dropRates"));
+  if (!given("lossScale")) return record;
+  // Without the norm: it is no number that JSON could hold.
+  return Number.isFinite(gradientNorm)
+    ? { ...record, lossScale }
+    : { ...record, gradientNorm: 0, lossScale, skipped: true };
 }

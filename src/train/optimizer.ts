@@ -71,15 +71,18 @@ export class AdamW {
    *
    * @param grads one for each parameter, in the order of {@linkcode parameters}
    * @param hyper `[groups, 8]`, the values of {@linkcode hyper} for this step
+   * @param lossScale scalar that the loss was multiplied with, see `LossScaler`; a gradient that is
+   * infinite or NaN then leaves parameters and moments as they are (the step still counts in `hyper`)
    */
-  update(grads: readonly Tensor[], hyper: Tensor): Update {
-    const { packed, gradientNorm, scale } = packGradients(grads, this.#options.clipNorm);
+  update(grads: readonly Tensor[], hyper: Tensor, lossScale?: Tensor): Update {
+    const { clipNorm } = this.#options;
+    const { packed, gradientNorm, scale, finite } = packGradients(grads, clipNorm, lossScale);
     const effect = makeEffect(
       "adamw",
       [this.#flat, this.#m, this.#v, packed, hyper, scale],
       { ends: this.#ends },
     );
-    return { effect, gradientNorm };
+    return finite ? { effect, gradientNorm, finite } : { effect, gradientNorm };
   }
 
   /**

@@ -64,15 +64,18 @@ export class Sgd {
    *
    * @param grads one for each parameter, in the order of {@linkcode parameters}
    * @param hyper `[groups, 4]`, the values of {@linkcode hyper} for this step
+   * @param lossScale scalar that the loss was multiplied with, see `LossScaler`; a gradient that is
+   * infinite or NaN then leaves everything as it is
    */
-  update(grads: readonly Tensor[], hyper: Tensor): Update {
-    const { packed, gradientNorm, scale } = packGradients(grads, this.#options.clipNorm);
+  update(grads: readonly Tensor[], hyper: Tensor, lossScale?: Tensor): Update {
+    const { clipNorm } = this.#options;
+    const { packed, gradientNorm, scale, finite } = packGradients(grads, clipNorm, lossScale);
     const effect = makeEffect(
       "sgd",
       [this.#flat, this.#velocity, packed, hyper, scale],
       { ends: this.#ends },
     );
-    return { effect, gradientNorm };
+    return finite ? { effect, gradientNorm, finite } : { effect, gradientNorm };
   }
 
   /** Hyper-parameters of one step, `[groups, 4]`. @param rate learning rate */

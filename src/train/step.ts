@@ -12,19 +12,34 @@ import {
 } from "../models/mod.ts";
 import {
   add,
+  cast,
   compile,
   type Compiled,
   crossEntropy,
+  currentSession,
   gradients,
   type HostTensor,
   type Inputs,
   reshape,
   type Tensor,
+  unknownName,
 } from "../tensor/mod.ts";
 import type { Batch, TokenBatch, WordSceneBatch } from "../data/mod.ts";
+import { LossScaler } from "./loss_scale.ts";
+import { routingExtras } from "./routing_extras.ts";
 import type { AdamW } from "./optimizer.ts";
 
-/** Results of a step. */
+/**
+ * Type of a training step's activations and of the weights as it multiplies them. With `f16`, norms,
+ * softmax, routing and losses stay f32, as do the parameters themselves, their gradients where they are
+ * collected, and the optimizer's moments (Micikevicius et al. 2018, section 3.1).
+ */
+export type Precision = "f32" | "f16";
+
+/**
+ * Results of a step. With a scaled loss also `lossScale`, a scalar as it was used, and `scaling`, its
+ * update.
+ */
 export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> {
   /** Cross-entropy, a scalar. */
   loss: Tensor;
@@ -36,12 +51,20 @@ export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> 
   choices: readonly Tensor[];
   /** The optimizer's update. */
   effect: Tensor;
+  /** Updates of the biases of loss-free balancing; what else routing adds: `routingExtras`. */
+  biases: readonly Tensor[];
 }
 
 /** Options of {@linkcode trainingStep}. */
 export interface StepOptions extends BalanceOptions {
   /** Coefficient of the load-balancing loss, one or one for each router. Default 0.001. */
   auxiliary?: Coefficient;
+  /** Coefficient of the router z-loss, likewise. Default 0. */
+  zLoss?: Coefficient;
+  /** Default `f32`. */
+  precision?: Precision;
+  /** Scale of the loss. Default a new one with precision `f16`, none with `f32`. */
+  lossScaler?: LossScaler;
 }
 
 /** Token arrays of a batch as host tensors. */
@@ -67,38 +90,74 @@ export function wordSceneInputs(batch: WordSceneBatch): Record<string, HostTenso
   return { ...tokenInputs(batch), sceneWords: { data: sceneWords, shape } };
 }
 
-/** The model on the named inputs of a batch: pictures where there are any, else word scenes. */
-export function forward(model: Lvlm, inputs: Record<string, Tensor>): LvlmOutputs {
+/**
+ * The model on the named inputs of a batch: pictures where there are any, else word scenes. The type
+ * of its first activations is that of all others.
+ */
+export function forward(
+  model: Lvlm,
+  inputs: Record<string, Tensor>,
+  precision: Precision = "f32",
+): LvlmOutputs {
   const tokens = inputs as unknown as LanguageInputs;
-  if (inputs.pixels) return applyLvlm(model, inputs as unknown as LvlmInputs);
+  if (inputs.pixels) {
+    const pixels = cast(inputs.pixels, precision);
+    return applyLvlm(model, { ...inputs, pixels } as unknown as LvlmInputs);
+  }
   const scene = inputs.sceneWords && embedWordScenes(model.language, inputs.sceneWords);
   return applyLanguage(
     model.language,
     model.config,
-    embed(model.language, tokens.tokens, scene),
+    cast(embed(model.language, tokens.tokens, scene), precision),
     tokens,
   );
 }
 
-/** The compiled training step of a model: forward, losses, gradients, update. */
+/**
+ * The compiled training step of a model: forward, losses, gradients, update.
+ *
+ * @throws {Error} if the device cannot compute in the precision. @throws {RangeError} if it is unknown.
+ */
 export function trainingStep(
   model: Lvlm,
   optimizer: AdamW,
   options: StepOptions = {},
 ): Compiled<Inputs, StepOutputs> {
-  const { auxiliary = 0.001, ...balance } = options;
+  const { auxiliary = 0.001, zLoss = 0, precision = "f32", lossScaler, ...balance } = options;
+  checkPrecision(precision);
+  const scaler = lossScaler ?? (precision === "f16" ? new LossScaler() : undefined);
   return compile<Inputs, StepOutputs>((inputs) => {
-    const { logits, routings } = forward(model, inputs);
+    const modelOutputs = forward(model, inputs, precision), { logits, routings } = modelOutputs;
     const loss = crossEntropy(logits, reshape(inputs.labels, [inputs.labels.size]));
     const aux = balanceLoss(routings, auxiliary, balance);
-    const grads = gradients(add(loss, aux), [...optimizer.parameters.values()]);
-    const { effect, gradientNorm } = optimizer.update(grads, inputs.hyper);
-    return {
+    const lossScale = scaler?.scale();
+    const extras = routingExtras(model, modelOutputs, zLoss);
+    const objective = extras.zLoss ? add(add(loss, aux), extras.zLoss) : add(loss, aux);
+    const grads = gradients(objective, [...optimizer.parameters.values()], lossScale);
+    const { effect, gradientNorm, finite } = optimizer.update(grads, inputs.hyper, lossScale);
+    const outputs = {
+      ...extras,
       loss,
       auxiliary: aux,
       gradientNorm,
       choices: routings.map(choiceCounts),
       effect,
     };
+    return scaler && lossScale && finite
+      ? { ...outputs, lossScale, scaling: scaler.update(finite) }
+      : outputs;
   });
+}
+
+function checkPrecision(precision: Precision): void {
+  if (precision !== "f32" && precision !== "f16") {
+    throw unknownName("precision", precision, ["f32", "f16"]);
+  }
+  if (precision === "f32") return;
+  const { f16, name } = currentSession().gpu.adapter;
+  if (f16) return;
+  throw new Error(
+    `training with precision "f16": ${name} has no 16-bit floats (WebGPU feature shader-f16); ` +
+      `use precision "f32"`,
+  );
 }
