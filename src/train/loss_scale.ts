@@ -38,7 +38,11 @@ export class LossScaler {
   readonly state: Tensor;
   readonly #options: Required<LossScaleOptions>;
 
-  /** @throws {RangeError} if a setting is out of range. */
+  /**
+   * A scale at its beginning.
+   *
+   * @throws {RangeError} if a setting is out of range.
+   */
   constructor(options: LossScaleOptions = {}) {
     const { initial = 2 ** 15, growth = 2, backoff = 0.5, growthInterval = 200 } = options;
     const bad = !(initial > 0 && initial < Infinity)
