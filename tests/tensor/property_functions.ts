@@ -129,20 +129,17 @@ export const convolution: Family = (d) => {
   const x = picture(d, channels, Math.max(...kernel)), out = 1 + random.int(4);
   const stride = random.bool(0.4) ? kernel : [1 + random.int(2), 1 + random.int(3)];
   const padding = random.bool() ? [0, 0] : [random.int(2), random.int(2)];
-  const scale = 1 / Math.sqrt(channels * kernel[0] * kernel[1]);
   const bias = random.bool() ? [d.operand([out])] : [];
   return d.add({
     name: `conv2d, stride ${stride}, padding ${padding}`,
     from: [x, d.operand([out, channels, ...kernel]), ...bias],
     device: (x, w, b?: t.Tensor) => {
       const pair = (p: number[]) => [p[0], p[1]] as const;
-      const y = t.conv2d(x, w, b, { stride: pair(stride), padding: pair(padding) });
-      return t.mul(y, scale);
+      return t.conv2d(x, w, b, { stride: pair(stride), padding: pair(padding) });
     },
     reference: (x, w, b?: Arr) => {
       const y = convolved(x, w, stride, padding);
-      const shifted = b ? zip((v, s) => v + s, y, ref.reshape(b, [out, 1, 1])) : y;
-      return ref.map(shifted, (v) => v * scale);
+      return b ? zip((v, s) => v + s, y, ref.reshape(b, [out, 1, 1])) : y;
     },
   });
 };

@@ -139,7 +139,6 @@ function routing(d: Draft): { x: number; group: number; count: number; slots: nu
 export const groupedProduct: Family = (d) => {
   const { x, group, count, slots } = routing(d), k = d.shapeOf(x)[1], n = 1 + d.random.int(9);
   const tile = d.random.pick([16, 16, 32]), transposed = d.random.bool();
-  const scale = 1 / Math.sqrt(k);
   return d.add({
     name: `groupedMatmul, ${count} groups, ${slots} slots, tiles of ${tile}${
       transposed ? ", transposed" : ""
@@ -148,7 +147,7 @@ export const groupedProduct: Family = (d) => {
     device: (x, w, g) => {
       const map = t.sortByGroup(g, count, tile);
       const rows = t.groupedMatmul(t.dispatchRows(x, map, slots), w, map, { transposed });
-      return t.mul(t.combineRows(rows, map, slots), scale);
+      return t.combineRows(rows, map, slots);
     },
     reference: (x, w, g) =>
       build([x.shape[0], n], ([token, j]) => {
@@ -160,20 +159,20 @@ export const groupedProduct: Family = (d) => {
             sum += at(x, [token, l]) * at(w, transposed ? [e, l, j] : [e, j, l]);
           }
         }
-        return sum * scale;
+        return sum;
       }),
   });
 };
 
 export const groupedOuterProduct: Family = (d) => {
   const { x, group, count, slots } = routing(d), [tokens, n] = d.shapeOf(x);
-  const k = 1 + d.random.int(6), scale = 1 / Math.sqrt(Math.max(1, tokens));
+  const k = 1 + d.random.int(6);
   return d.add({
     name: `groupedOuter, ${count} groups, ${slots} slots`,
     from: [x, d.operand([tokens, k]), group],
     device: (x, y, g) => {
       const map = t.sortByGroup(g, count, 16), to = (z: t.Tensor) => t.dispatchRows(z, map, slots);
-      return t.mul(t.groupedOuter(to(x), to(y), map), scale);
+      return t.groupedOuter(to(x), to(y), map);
     },
     reference: (x, y, g) => {
       const out = build([count, n, k], () => 0), data = [...out.data];
@@ -181,7 +180,7 @@ export const groupedOuterProduct: Family = (d) => {
         if (e < 0 || e >= count) return;
         const token = Math.floor(item / slots);
         for (const [i, j] of ref.coordinates([n, k])) {
-          data[(e * n + i) * k + j] += at(x, [token, i]) * at(y, [token, j]) * scale;
+          data[(e * n + i) * k + j] += at(x, [token, i]) * at(y, [token, j]);
         }
       });
       return { shape: out.shape, data };
