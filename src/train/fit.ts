@@ -35,6 +35,8 @@ export interface FitOptions {
   saveEvery?: number;
   /** Type of the activations; with `f16` the loss is scaled. Default `f32`. */
   precision?: Precision;
+  /** Compute blocks again for the gradient instead of keeping their results: slower, less memory. */
+  recompute?: boolean;
 }
 
 /** A finished (or stopped) training. */
@@ -108,7 +110,7 @@ function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
  * another run or is cut. @throws {SyntaxError} if the file is no checkpoint.
  */
 export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {}): Promise<Run> {
-  const { onStep, signal, checkpoint, saveEvery = 100, precision = "f32" } = options;
+  const { onStep, signal, checkpoint, saveEvery = 100, precision = "f32", recompute } = options;
   if (!Number.isInteger(saveEvery) || saveEvery < 1) {
     throw new RangeError(`fit: saveEvery = ${saveEvery} must be a whole number of at least 1`);
   }
@@ -145,6 +147,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
         ...stage.balance,
         zLoss: stage.zLoss,
         precision,
+        recompute,
         lossScaler,
       });
       memory.defer(() => run.dispose());

@@ -3,6 +3,7 @@ import { balanceLoss, type BalanceOptions, choiceCounts, type Coefficient } from
 import {
   applyLanguage,
   applyLvlm,
+  type ApplyOptions,
   embed,
   embedWordScenes,
   type LanguageInputs,
@@ -56,7 +57,7 @@ export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> 
 }
 
 /** Options of {@linkcode trainingStep}. */
-export interface StepOptions extends BalanceOptions {
+export interface StepOptions extends BalanceOptions, ApplyOptions {
   /** Coefficient of the load-balancing loss, one or one for each router. Default 0.001. */
   auxiliary?: Coefficient;
   /** Coefficient of the router z-loss, likewise. Default 0. */
@@ -98,11 +99,12 @@ export function forward(
   model: Lvlm,
   inputs: Record<string, Tensor>,
   precision: Precision = "f32",
+  options: ApplyOptions = {},
 ): LvlmOutputs {
   const tokens = inputs as unknown as LanguageInputs;
   if (inputs.pixels) {
     const pixels = cast(inputs.pixels, precision);
-    return applyLvlm(model, { ...inputs, pixels } as unknown as LvlmInputs);
+    return applyLvlm(model, { ...inputs, pixels } as unknown as LvlmInputs, options);
   }
   const scene = inputs.sceneWords && embedWordScenes(model.language, inputs.sceneWords);
   return applyLanguage(
@@ -110,6 +112,7 @@ export function forward(
     model.config,
     cast(embed(model.language, tokens.tokens, scene), precision),
     tokens,
+    options,
   );
 }
 
@@ -123,11 +126,13 @@ export function trainingStep(
   optimizer: AdamW,
   options: StepOptions = {},
 ): Compiled<Inputs, StepOutputs> {
-  const { auxiliary = 0.001, zLoss = 0, precision = "f32", lossScaler, ...balance } = options;
+  const { auxiliary = 0.001, zLoss = 0, precision = "f32", lossScaler, recompute, ...balance } =
+    options;
   checkPrecision(precision);
   const scaler = lossScaler ?? (precision === "f16" ? new LossScaler() : undefined);
   return compile<Inputs, StepOutputs>((inputs) => {
-    const modelOutputs = forward(model, inputs, precision), { logits, routings } = modelOutputs;
+    const modelOutputs = forward(model, inputs, precision, { recompute }),
+      { logits, routings } = modelOutputs;
     const loss = crossEntropy(logits, reshape(inputs.labels, [inputs.labels.size]));
     const aux = balanceLoss(routings, auxiliary, balance);
     const lossScale = scaler?.scale();

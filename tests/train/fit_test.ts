@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { type Lvlm, modelParameters, readSafetensors } from "../../src/models/mod.ts";
 import { dense, modalityMoe } from "../../src/moe/mod.ts";
 import {
@@ -53,6 +59,15 @@ Deno.test("fit() gives the same loss curve and weights, bit by bit, when the see
   assert(again.records.every((r) => r.auxiliary > 0 === r.stage.startsWith("2")));
   const other = await trained(shortRecipe({ seed: 1 }));
   assert(other.records.every((r, i) => r.loss !== again.records[i].loss));
+});
+
+Deno.test("fit() gives the same losses when blocks are computed again for the gradient", async () => {
+  const again = await trained(shortRecipe(), { recompute: true });
+  assertEquals(again.records.length, unbroken.records.length);
+  again.records.forEach(({ loss, gradientNorm }, i) => {
+    assertAlmostEquals(loss, unbroken.records[i].loss, 1e-4);
+    assertAlmostEquals(gradientNorm, unbroken.records[i].gradientNorm, 1e-3);
+  });
 });
 
 Deno.test("fit() trains the connector alone in stage 1 and everything in stage 2", async () => {
