@@ -29,7 +29,15 @@ export {
   Tensor,
   tensor,
 } from "./src/tensor/mod.ts";
-export { dense, modalityMoe, moiie, type PoolTable, vanillaMoe } from "./src/moe/mod.ts";
+export {
+  dense,
+  modalityMoe,
+  moiie,
+  moiieOf,
+  type PoolTable,
+  type RoutingOptions,
+  vanillaMoe,
+} from "./src/moe/mod.ts";
 export {
   type Lvlm,
   lvlm,

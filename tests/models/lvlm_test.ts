@@ -23,6 +23,7 @@ import {
   IMAGE,
   modalityMoe,
   moiie,
+  moiieOf,
   TEXT,
   tokenCounts,
   vanillaMoe,
@@ -86,6 +87,32 @@ for (const [name, config] of Object.entries(CONFIGS)) {
     assertEquals(chosen.length, want.routed.length);
   });
 }
+
+Deno.test("applyLvlm() equals a float64 forward pass when tokens are of three modalities", async () => {
+  const ffn = moiieOf({
+    modalities: ["text", "image", "audio"],
+    own: { text: 1, image: 1, audio: 1 },
+    shared: 2,
+  });
+  const model = await mixture(thimble({ ffn, placement: "full" })), batch = twoRows();
+  const { modality } = batch.arrays;
+  modality.forEach((m, t) => m === TEXT && t % 3 === 0 && (modality[t] = 2));
+  const { logits, routings } = applyLvlm(model, inputsOf(batch));
+  const [got, counts] = await read(logits, tokenCounts(routings[0]));
+  const want = referenceLvlm(await referenceParameters(model), model.config, batch);
+  const v = model.config.language.vocabulary;
+  for (const t of real(batch)) {
+    assertClose(got.slice(t * v, (t + 1) * v), want.logits[t], TOLERANCE, `position ${t}`);
+  }
+  assertEquals(counts, [0, 1, 2].map((m) => real(batch).filter((t) => modality[t] === m).length));
+  assert(counts.every((n) => n > 0));
+});
+
+Deno.test("tokenTypes() leaves other modalities alone when the boundary is shifted", async () => {
+  const row = tensor(Int32Array.from([1, 1, 1, 2, 2, 0, 1, 1]), { shape: [1, 8] });
+  const [shifted] = await read(tokenTypes(row, "shifted"));
+  assertEquals(shifted, [1, 1, 0, 2, 2, 0, 1, 0]);
+});
 
 /** Cross-entropy and auxiliary loss together. */
 function referenceLoss(p: ReferenceParameters, { config }: Lvlm, batch: Packed): number {

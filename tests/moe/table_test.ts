@@ -4,6 +4,7 @@ import {
   dense,
   modalityMoe,
   moiie,
+  moiieOf,
   type PoolTable,
   routersOf,
   vanillaMoe,
@@ -153,4 +154,77 @@ Deno.test("checkTable() refuses a table of one's own when routers and pools do n
   says(pools({ router: -1 }, {}), "routers -1, 1");
   says(pools({ experts: [1, 2, 4] }, {}), "text tokens use expert 4 of 4");
   says(pools({ experts: [1, 2, 2] }, {}), "text tokens list expert 2 twice");
+});
+
+Deno.test("moiieOf() gives every modality experts of its own, the shared ones and a router", () => {
+  const table = moiieOf({
+    modalities: ["text", "image", "audio", "sound", "speech"],
+    own: { text: 1, image: 2, audio: 1, sound: 1, speech: 0 },
+    shared: 2,
+  });
+  assertEquals(names(table), "L1 V1 V2 A1 So1 S1 S2");
+  assertEquals(table.experts.map((e) => e.group), [
+    "language",
+    "vision",
+    "vision",
+    "audio",
+    "sound",
+    "shared",
+    "shared",
+  ]);
+  assertEquals(table.pools.map((p) => p.experts), [
+    [0, 5, 6],
+    [1, 2, 5, 6],
+    [3, 5, 6],
+    [4, 5, 6],
+    [5, 6],
+  ]);
+  assertEquals(table.pools.map((p) => p.router), [0, 1, 2, 3, 4]);
+  const two = { modalities: ["text", "image"], own: { image: 1, text: 1 }, shared: 2 };
+  assertEquals(moiieOf(two), moiie());
+});
+
+Deno.test("a table with slices has as many more experts and choices, side by side", () => {
+  const table = moiie({ vision: 1, language: 1, shared: 1, topK: 2, split: 2 });
+  assertEquals(names(table), "V1.1 V1.2 L1.1 L1.2 S1.1 S1.2");
+  assertEquals([table.topK, table.split], [4, 2]);
+  assertEquals(table.pools.map((p) => p.experts), [[2, 3, 4, 5], [0, 1, 4, 5]]);
+  assertEquals(vanillaMoe({ experts: 2, topK: 1, split: 3 }).experts.length, 6);
+  assertEquals(modalityMoe({ split: 2 }).experts.length, 8);
+});
+
+Deno.test("a table names its always-on experts apart from the shared ones, and only where there are any", () => {
+  assertEquals(moiie({ alwaysOn: 2 }).alwaysOn, { experts: 2, gate: false });
+  assertEquals(vanillaMoe({ alwaysOn: { gate: true } }).alwaysOn, { experts: 1, gate: true });
+  for (const table of [moiie(), moiie({ alwaysOn: 0, split: 1 })]) {
+    assertEquals(Object.keys(table), ["variant", "experts", "pools", "topK", "renormalise"]);
+  }
+  assertEquals(names(moiie({ alwaysOn: 1 })), names(moiie()));
+});
+
+Deno.test("tables of slices, of always-on experts and of any modalities are refused when they make no sense", () => {
+  const says = (make: () => unknown, part: string) => {
+    const { message } = assertThrows(make, RangeError);
+    assertStringIncludes(message, part);
+  };
+  says(() => moiie({ split: 0 }), "split = 0");
+  says(() => checkTable(own({ split: 3 })), "topK = 2 counts slices, so it must be a multiple");
+  says(
+    () =>
+      checkTable(own({
+        split: 2,
+        pools: [
+          { modality: "text", experts: [1, 2, 3], router: 0 },
+          { modality: "image", experts: [0, 2, 3], router: 1 },
+        ],
+      })),
+    "does not stand beside the other slices",
+  );
+  says(() => moiie({ alwaysOn: 1.5 }), "alwaysOn.experts = 1.5");
+  says(() => vanillaMoe({ experts: 1, topK: 1, alwaysOn: 1 }), "need routed ones beside them");
+  const three = { modalities: ["text", "image", "audio"], shared: 2 };
+  says(() => moiieOf({ ...three, own: { adio: 1 } }), 'did you mean "audio"');
+  says(() => moiieOf({ ...three, own: { audio: -1 } }), "own.audio = -1");
+  says(() => moiieOf({ modalities: [], own: {}, shared: 1 }), "must be names that differ");
+  says(() => moiieOf({ modalities: ["a", "a"], own: {}, shared: 2 }), "must be names that differ");
 });
