@@ -8,6 +8,7 @@ import {
   expand,
   full,
   iota,
+  logicalNot,
   logSumExp,
   makeEffect,
   maximum,
@@ -25,8 +26,9 @@ import {
   tensor,
   unknownName,
   unsqueeze,
+  zeros,
 } from "../tensor/mod.ts";
-import { droppedCounts, tokensOf } from "./capacity.ts";
+import { tokensOf } from "./capacity.ts";
 import type { Router, Routing } from "./routing.ts";
 import { type PoolTable, routersOf } from "./table.ts";
 
@@ -187,6 +189,20 @@ export function choiceCounts(routing: Routing): Tensor {
 /** Number of counted tokens of each modality, `[modalities]`. */
 export function tokenCounts(routing: Routing): Tensor {
   return stack(routing.table.pools.map((_, m) => totals(routing, [m]).tokens), 0);
+}
+
+/** Choices that full experts left out, by modality, `[modalities]` f32; padding left out. */
+export function droppedCounts(routing: Routing): Tensor {
+  const { table, kept } = routing;
+  if (!kept) return zeros([table.pools.length]);
+  const lost = cast(logicalNot(kept), "f32");
+  return stack(
+    table.pools.map((_, m) => {
+      const mine = cast(tokensOf(routing, [m]), "f32");
+      return sum(mul(lost, unsqueeze(mine, 1)));
+    }),
+    0,
+  );
 }
 
 /**

@@ -11,7 +11,6 @@ import {
   iota,
   less,
   logicalAnd,
-  logicalNot,
   logicalOr,
   mul,
   narrow,
@@ -25,7 +24,6 @@ import {
   type Tensor,
   unsqueeze,
   where,
-  zeros,
 } from "../tensor/mod.ts";
 import { type PoolTable, routersOf } from "./table.ts";
 
@@ -132,18 +130,4 @@ export function countBefore(value: Tensor, line: Tensor): Tensor {
   );
   const rival = logicalAnd(equal(other(line), mine(line)), greaterEqual(other(line), 0));
   return sum(cast(logicalAnd(rival, ahead), "f32"), { axes: 1 });
-}
-
-/** Choices that were left out, by modality, `[modalities]` f32; padding left out. */
-export function droppedCounts(
-  routing: Tokens & { readonly kept?: Tensor },
-): Tensor {
-  const { table, kept } = routing;
-  const lost = kept ? cast(logicalNot(kept), "f32") : undefined;
-  const counts = table.pools.map((_, m) => {
-    if (!lost) return zeros([1]);
-    const mine = cast(tokensOf(routing, [m]), "f32");
-    return reshape(sum(mul(lost, unsqueeze(mine, 1))), [1]);
-  });
-  return cat(counts, 0);
 }

@@ -5,7 +5,6 @@
  * @module
  */
 export * from "./balance.ts";
-export { droppedCounts } from "./capacity.ts";
 export * from "./feed_forward.ts";
 export * from "./metrics.ts";
 export * from "./record.ts";

@@ -2,6 +2,7 @@
  * The pool table: for each modality, which experts its tokens may use and which router scores them.
  * Every feed-forward variant of the paper is one such table (arXiv 2508.09779, sections 2.2 and 3.1).
  */
+import { whole } from "./checks.ts";
 
 /**
  * Group of an expert: who may use it. `vision` (image tokens), `language` (text tokens), `shared`
@@ -50,15 +51,6 @@ export interface PoolTable {
 
 /** Modality numbers of the LVLM's tokens. */
 export const TEXT = 0, IMAGE = 1;
-
-/** @throws {RangeError} if a number is not whole, or too small. */
-export function whole(name: string, n: number, least: number): void {
-  if (!Number.isInteger(n) || n < least) {
-    throw new RangeError(
-      `expert table: ${name} = ${n} must be a whole number of at least ${least}`,
-    );
-  }
-}
 
 /**
  * Checks a table.

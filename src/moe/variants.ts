@@ -3,7 +3,8 @@
  * (arXiv 2508.09779, sections 2.2 and 3.1); {@linkcode moiieOf} is MoIIE for any modalities.
  */
 import { unknownName } from "../tensor/nearest.ts";
-import { checkTable, type ExpertGroup, type PoolTable, whole } from "./table.ts";
+import { checkKeys, whole } from "./checks.ts";
+import { checkTable, type ExpertGroup, type PoolTable } from "./table.ts";
 
 /** What every table of experts may say. */
 export interface TableOptions {
@@ -214,11 +215,4 @@ function lettersOf(modalities: readonly string[]): Map<string, string> {
     letters.set(name, letter);
   }
   return letters;
-}
-
-/** Refuses unknown option names, offering the nearest known one. */
-function checkKeys(what: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw unknownName(`${what} option`, key, known);
-  }
 }
