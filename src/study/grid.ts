@@ -222,7 +222,7 @@ export function planStudy(study: Study, options: PlanOptions): PlannedRun[] {
         kind: "connector",
         variant: "connector",
         label: "Connector",
-        config: { ...config, ffn: dense() },
+        config: connectorConfig(config, base),
       });
       add({ kind: "model", variant: variant.name, label: variant.label, config, needs });
     }
@@ -230,8 +230,17 @@ export function planStudy(study: Study, options: PlanOptions): PlannedRun[] {
   return [...plans.values()];
 }
 
-/** Share of the dense stage of three in the samples of both: 2 M of 2.78 M (paper, section A.4). */
-const DENSE_SHARE = 0.72;
+/** The configuration of a shared first stage: of the variants' settings only what it depends on. */
+function connectorConfig(config: RunConfig, base: Settings): RunConfig {
+  const own = Object.fromEntries(CONNECTOR_SETTINGS.map((name) => [name, config.settings[name]]));
+  return {
+    ...config,
+    recipe: "two-stage",
+    settings: { ...base, ...own },
+    ffn: dense(),
+    placement: "none",
+  };
+}
 
 /** One machine's share of the runs: every `of`-th model, and the connectors these start from. */
 export function shareOf(
@@ -242,6 +251,9 @@ export function shareOf(
   const needed = new Set(models.map((p) => p.needs));
   return plans.filter((p) => p.kind === "floor" || needed.has(p.id) || models.includes(p));
 }
+
+/** Share of the dense stage of three in the samples of both: 2 M of 2.78 M (paper, section A.4). */
+const DENSE_SHARE = 0.72;
 
 function configOf(
   { ffn, placement = "interleaved", recipe = "two-stage", dataShare = 1, blind, ...variant }:

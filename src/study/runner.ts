@@ -220,7 +220,7 @@ async function work(
   }
   options.onStep();
   const evaluations = await evaluate(model, data, { limit: config.limit, blind: config.blind });
-  const routing = await recordRouting(model, data, { limit: config.limit });
+  const routing = config.blind ? [] : await recordRouting(model, data, { limit: config.limit });
   const { total, active } = summarize(model.config);
   const metrics = [
     ...evaluations.flatMap(accuracyMetrics),
@@ -307,7 +307,7 @@ function floorMetrics(data: EmojiVqa): Metric[] {
         { name: "floor", family, split, value }
       )),
     ];
-  });
+  }).filter(({ value }) => Number.isFinite(value)); // a family without questions has no floor
 }
 
 function accuracyNote(metrics: readonly Metric[]): string {

@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { lvlmConfig } from "../../src/models/mod.ts";
 import {
   type PlannedRun,
   planStudy,
+  recipeOf,
   runStudy,
   type RunStudyOptions,
+  stepsOf,
   StudyDatabase,
   studyNamed,
   type StudyOutcome,
@@ -175,7 +178,14 @@ Deno.test("a blind model sees no picture, neither in training nor in tests", asy
   assertEquals(place.left(modelOf(plans)), await alone(variantNamed("blind")));
 });
 
-Deno.test("every variant of every study has a recipe and a model", () => {
-  const plans = planStudy(studyNamed("paper"), { seeds: [1], steps: 1 });
-  assert(plans.length > 20);
+Deno.test("every variant of every study has a model and a recipe with all of its steps", () => {
+  for (const plan of planStudy(studyNamed("paper"), { seeds: [1] })) {
+    if (plan.kind === "floor") continue;
+    const { ffn, placement, preset } = plan.config;
+    lvlmConfig(preset, { ffn, placement });
+    const { stages } = recipeOf(plan.config, DATA);
+    const own = plan.kind === "connector" ? stages.slice(0, 1) : stages.slice(plan.needs ? 1 : 0);
+    assertEquals(own.reduce((n, s) => n + s.steps, 0), stepsOf(plan), plan.variant);
+    assertEquals(stages.length, plan.variant === "three-stage" ? 3 : 2);
+  }
 });
