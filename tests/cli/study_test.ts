@@ -1,0 +1,150 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { HELP, studyCommand, type StudyOptions } from "../../src/cli/study_options.ts";
+import { STUDIES, StudyDatabase } from "../../src/study/mod.ts";
+import { offlineFlags } from "../offline/flags.ts";
+import { recorded } from "../study/recorded.ts";
+
+function options(...args: string[]): StudyOptions {
+  const command = studyCommand(args);
+  assert(command?.command === "study");
+  return command.options;
+}
+
+Deno.test("studyCommand() has a default for everything but the name", () => {
+  const { study, ...rest } = options("ablations");
+  assertEquals(study.name, "ablations");
+  assertEquals(rest, {
+    scale: "tiny",
+    seeds: [7, 8, 9, 10, 11],
+    steps: undefined,
+    shard: { number: 1, of: 1 },
+    db: ".cache/study/tiny.db",
+    keep: false,
+    list: false,
+    export: undefined,
+    from: undefined,
+  });
+  for (const { name } of STUDIES) {
+    assertEquals(options(name).study.name, name);
+    assertStringIncludes(HELP, name);
+  }
+});
+
+Deno.test("studyCommand() reads seeds, variants, shares and places", () => {
+  assertEquals(options("main", "--seeds", "2").seeds, [7, 8]);
+  assertEquals(options("main", "--seeds", "3,1,3").seeds, [3, 1]);
+  assertEquals(options("main", "--seeds", "7,").seeds, [7]);
+  const { variants } = options("main", "--only", "vanilla,dense").study;
+  assertEquals(variants.map((v) => v.name), ["dense", "vanilla"]);
+  assertEquals(options("main", "--shard", "2/3").shard, { number: 2, of: 3 });
+  assertEquals(options("main", "--scale", "small", "--resume").db, ".cache/study/small.db");
+  assertEquals(options("main", "--steps", "5", "--db", "x.db").steps, 5);
+  assertEquals(studyCommand(["status", "--db", "x.db"]), { command: "status", db: "x.db" });
+  assertEquals(
+    studyCommand(["merge", "a.db", "b.db", "--into", "c.db"]),
+    { command: "merge", from: ["a.db", "b.db"], into: "c.db" },
+  );
+  assertEquals([studyCommand([]), studyCommand(["main", "--help"])], [undefined, undefined]);
+});
+
+Deno.test("studyCommand() throws when a value makes no sense", () => {
+  const says = (line: string, part: string) => {
+    const { message } = assertThrows(() => studyCommand(line.split(" ")), Error);
+    assertStringIncludes(message, part);
+  };
+  says("ablation", 'did you mean "ablations"?');
+  says("main --only vanila", 'did you mean "vanilla"?');
+  says("main --only moiie-full", "not in the study main, which has moiie, dense");
+  says("main --scale tinny", 'did you mean "tiny"?');
+  for (const seeds of ["0", "x", "1.5", ","]) says(`main --seeds ${seeds}`, `--seeds ${seeds}`);
+  for (const shard of ["0/2", "3/2", "2", "1/2/3"]) says(`main --shard ${shard}`, "--shard");
+  says("main --steps 0", "--steps 0: want a whole number of at least 1");
+  says("main scale", "one study at a time");
+  says("merge a.db", "merge: want files");
+  says("main --seed 3", "--seed");
+});
+
+async function study(...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--quiet",
+      "--no-lock",
+      ...await offlineFlags(),
+      new URL("../../src/cli/study.ts", import.meta.url).href,
+      ...args,
+    ],
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, said: decode(stdout), errors: decode(stderr) };
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("study prints the tables of finished runs without a device, from any of its files", async () => {
+  await withFolder(async (folder) => {
+    const answers = { moiie: { 7: 60, 8: 62 }, "moiie-full": { 7: 62, 8: 64.5 } };
+    const paths = ["a", "b"].map((name) => `${folder}/${name}.db`);
+    recorded({ moiie: answers.moiie }, { path: paths[0] }).close();
+    recorded(answers, { path: paths[1] }).close();
+    const merged = await study("merge", ...paths, "--into", `${folder}/all.db`);
+    assertEquals(merged.code, 0, merged.errors);
+    assertStringIncludes(merged.said, `${paths[1]}: 2 runs taken, 5 were here already`);
+    const args = ["ablations", "--seeds", "2", "--only", "moiie,moiie-full"];
+    const place = `${folder}/results`;
+    const first = await study(...args, "--db", `${folder}/all.db`, "--export", place);
+    assertEquals(first.code, 0, first.errors);
+    assertStringIncludes(first.said, "+2.3 (-0.9 to +5.4), no difference shown");
+    assertStringIncludes(first.said, `written: ${place}/study_tiny_llvmpipe.json`);
+    for (const from of [place, `${place}/study_tiny_llvmpipe.json`, `${folder}/all.db`]) {
+      const { code, said, errors } = await study("paper", "--from", from);
+      assertEquals(code, 0, errors);
+      assertStringIncludes(said, "+2.3 (-0.9 to +5.4), no difference shown");
+    }
+    const status = await study("status", "--db", `${folder}/all.db`);
+    assertMatch(status.said, /moiie-full +2 +0 +0 +0/);
+    const list = await study(...args, "--db", paths[0], "--list");
+    assertMatch(list.said, /moiie-full +7 +planned/);
+    const none = await study("paper", "--from", place, "--scale", "small");
+    assertEquals([none.code, none.said], [1, ""]);
+    assertStringIncludes(none.errors, "no results at scale small");
+    const missing = await study("status", "--db", `${folder}/nothing.db`);
+    assertEquals(missing.code, 1);
+  });
+});
+
+Deno.test("study explains itself when the command line is wrong", async () => {
+  const { code, said, errors } = await study("ablation");
+  assertEquals([code, said], [2, ""]);
+  assertStringIncludes(errors, 'did you mean "ablations"?');
+  assertStringIncludes(errors, "deno task study NAME");
+});
+
+Deno.test("study trains, answers, records and prints", async () => {
+  await withFolder(async (folder) => {
+    const db = `${folder}/new/study.db`;
+    const { code, said, errors } = await study(
+      ...["ablations", "--only", "moiie", "--seeds", "7,", "--steps", "2", "--db", db],
+    );
+    assertEquals(code, 0, errors);
+    assertMatch(said, /SMOKE RUN, a few steps and questions/);
+    assertMatch(said, /MoIIE \(1V\+1L\+2S\) +1 +\d+\.\d/);
+    using database = new StudyDatabase(db);
+    const runs = database.runs();
+    assertEquals(runs.map((r) => [r.kind, r.status]), [
+      ["floor", "done"],
+      ["connector", "done"],
+      ["model", "done"],
+    ]);
+    assertEquals(Object.keys(runs[2].versions ?? {}), ["deno", "lab", "dawn"]);
+    assertEquals(database.records(runs[2].id).length, 2);
+  });
+});
