@@ -23,14 +23,27 @@ export function routingNoise(
   if (layers === 0 || columns === 0) return inputs;
   if (jitter > 0) {
     const shape = [layers, tokens, language.width], size = layers * tokens * language.width;
-    const data = random.fork("jitter").uniforms(size, 1 - jitter, 1 + jitter);
-    inputs.routerJitter = { data, shape };
+    inputs.routerJitter = { data: factors(random.fork("jitter"), size, jitter), shape };
   }
   if (noise > 0) {
     const data = random.fork("noise").normals(layers * tokens * columns, 0, noise);
     inputs.routerNoise = { data, shape: [layers, tokens, columns] };
   }
   return inputs;
+}
+
+/**
+ * Numbers spread evenly between 1 - jitter and 1 + jitter in 256 steps, four from one random word:
+ * there are many, and bf16, in which models draw them, tells no more apart.
+ */
+function factors(random: Random, size: number, jitter: number): Float32Array {
+  const all = new Float32Array(size);
+  let word = 0;
+  for (let i = 0; i < size; i++) {
+    word = i % 4 === 0 ? random.uint32() : word >>> 8;
+    all[i] = 1 + jitter * (((word & 255) + 0.5) / 128 - 1);
+  }
+  return all;
 }
 
 /** What a step computes besides, where the options ask for it. */

@@ -115,6 +115,11 @@ Deno.test("noise is in training alone, and another in every step", async () => {
   assertEquals(a.routerJitter.shape, [2, 40, 16]);
   assertEquals(a.routerNoise.shape, [2, 40, 6]);
   assert(a.routerJitter.data.every((v) => v >= 0.75 && v <= 1.25));
+  const values = Array.from(a.routerJitter.data, (v) => (v - 1) / 0.25);
+  assert(new Set(values).size > 240 && new Set(values).size <= 256);
+  const mean = values.reduce((s, v) => s + v, 0) / values.length;
+  const square = values.reduce((s, v) => s + v * v, 0) / values.length;
+  assert(Math.abs(mean) < 0.06 && Math.abs(square - 1 / 3) < 0.04, `${mean}, ${square}`);
   assert(a.routerJitter.data.some((v, i) => v !== b.routerJitter.data[i]));
   assert(a.routerNoise.data.some((v) => Math.abs(v) > 2));
   assertEquals(routingNoise(await mixture(thimble({ ffn: moiie() })), 40, new Random(1)), {});
