@@ -321,6 +321,7 @@ test("a steady step in f16 makes no buffer, bind group or pipeline, and one subm
   await run({ ...batch, hyper });
   const before = session.gpu.counters;
   for (let step = 0; step < 3; step++) await run({ ...batch, hyper });
+  await session.gpu.idle();
   assertEquals(session.gpu.counters, {
     ...before,
     submits: before.submits + 3,
