@@ -60,10 +60,14 @@ export {
 export {
   accuracyRows,
   answerQuestions,
+  compareVariants,
   evaluate,
   type Evaluation,
+  readResults,
   recordRouting,
   type RoutingSummary,
+  studyNamed,
+  studyTables,
 } from "./src/study/mod.ts";
 export {
   accuracyTable,

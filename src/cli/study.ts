@@ -51,15 +51,16 @@ async function train(
   await ensureGpu(log);
   const data = await emojiVqa({ scale });
   using stop = interruptible();
-  const terminate = () => Deno.kill(Deno.pid, "SIGINT");
-  Deno.addSignalListener("SIGTERM", terminate);
+  const ended = new AbortController(), end = () => ended.abort();
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", end);
+  const signal = AbortSignal.any([stop.signal, ended.signal]);
   let progress: Progress | undefined;
   const outcome = await runStudy(plans, {
     database,
     data,
     folder: `${db}.runs`,
     keep,
-    signal: stop.signal,
+    signal,
     log,
     origin: {
       code: await codeVersion(),
@@ -78,9 +79,9 @@ async function train(
       });
     },
   });
-  Deno.removeSignalListener("SIGTERM", terminate);
-  await progress?.done(stop.signal.aborted ? "stopped" : "");
-  if (stop.signal.aborted) {
+  if (Deno.build.os !== "windows") Deno.removeSignalListener("SIGTERM", end);
+  await progress?.done(signal.aborted ? "stopped" : "");
+  if (signal.aborted) {
     const args = Deno.args.map((a) => /[^\w\-./,=]/.test(a) ? `'${a}'` : a).join(" ");
     log(`stopped; what was learned is saved. Go on with: deno task study ${args}`);
     Deno.exit(130);

@@ -86,7 +86,7 @@ export interface ConnectorRecord {
 /** Results of studies at one scale. */
 export interface StudyResults {
   /** Says what the file is. */
-  readonly format: typeof FORMAT;
+  readonly format: "moiie-lab study 1";
   /** Scale of the data. */
   readonly scale: string;
   /** Devices that the runs were made on. */
@@ -236,6 +236,19 @@ export function thinCurves(records: readonly StagedRecord[], points: number): Th
 export function allCurves(results: StudyResults, run: RunRecord): readonly ThinCurve[] {
   const shared = results.connectors.find((c) => c.id === run.connector);
   return [...shared?.curves ?? [], ...run.curves];
+}
+
+/** The losses of a run as figures take them: the steps of all stages in a row. */
+export function lossRecords(
+  results: StudyResults,
+  run: RunRecord,
+): { step: number; loss: number; stage: string }[] {
+  let before = 0;
+  return allCurves(results, run).flatMap(({ stage, steps, step, loss }) => {
+    const first = before;
+    before += steps;
+    return step.map((s, i) => ({ step: first + s, loss: loss[i], stage }));
+  });
 }
 
 /** The routing of a run as figures take it. */

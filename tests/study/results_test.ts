@@ -3,6 +3,7 @@ import {
   accuracies,
   allCurves,
   gatherResults,
+  lossRecords,
   parseResults,
   readResults,
   resultsFileName,
@@ -56,6 +57,10 @@ Deno.test("allCurves() puts the shared first stage before a run's own", () => {
   ]);
   assertAlmostEquals(curves[0].loss[0], 95.5, 1e-9);
   assertEquals(curves[0].step[0], 5);
+  const records = lossRecords(results, results.runs[0]);
+  assertEquals(records.length, 20);
+  assertEquals(records[0], { step: 5, loss: 95.5, stage: "1 connector" });
+  assertEquals(records[10], { step: 103, loss: 97, stage: "2 everything" });
 });
 
 Deno.test("thinCurves() keeps the mean, and few steps as they are", () => {
