@@ -1,13 +1,15 @@
 /** Training a model by a recipe: stages, checkpoints, resuming, stopping. */
 import { type Lvlm, modelParameters, upcycle } from "../models/mod.ts";
+import { recordOf } from "../moe/mod.ts";
 import { Random, type Tensor } from "../tensor/mod.ts";
 import { openCheckpoint, type Position, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { runSteps, type StepRecord } from "./loop.ts";
+import { type RoutingReader, runSteps, type StepRecord } from "./loop.ts";
 import type { ParameterGroup } from "./flat_parameters.ts";
 import { LossScaler } from "./loss_scale.ts";
 import { AdamW } from "./optimizer.ts";
 import type { Recipe, Stage } from "./recipe.ts";
 import { type Precision, trainingStep } from "./step.ts";
+import { TOKEN_CLASSES } from "./token_classes.ts";
 
 /** What is told about a finished step. */
 export interface Progress {
@@ -33,6 +35,11 @@ export interface FitOptions {
   checkpoint?: string;
   /** Steps between saves. Default 100. */
   saveEvery?: number;
+  /**
+   * Steps between records of the routing: which experts the tokens of the batch chose, in the `routing`
+   * of a step's record. Read together with the loss, nothing waits for it. Default never.
+   */
+  recordEvery?: number;
   /** Type of the activations; with `f16` the loss is scaled. Default `f32`. */
   precision?: Precision;
   /** Compute blocks again for the gradient instead of keeping their results: slower, less memory. */
@@ -110,9 +117,13 @@ function groupsOf(model: Lvlm, stage: Stage): ParameterGroup[] {
  * another run or is cut. @throws {SyntaxError} if the file is no checkpoint.
  */
 export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {}): Promise<Run> {
-  const { onStep, signal, checkpoint, saveEvery = 100, precision = "f32", recompute } = options;
+  const { onStep, signal, checkpoint, saveEvery = 100, recordEvery, precision = "f32", recompute } =
+    options;
   if (!Number.isInteger(saveEvery) || saveEvery < 1) {
     throw new RangeError(`fit: saveEvery = ${saveEvery} must be a whole number of at least 1`);
+  }
+  if (recordEvery !== undefined && (!Number.isInteger(recordEvery) || recordEvery < 1)) {
+    throw new RangeError(`fit: recordEvery = ${recordEvery} must be a whole number of at least 1`);
   }
   const started = performance.now();
   const mark = fingerprint(model, recipe, precision);
@@ -145,6 +156,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
       const run = trainingStep(model, optimizer, {
         auxiliary: stage.auxiliary,
         ...stage.balance,
+        records: recordEvery !== undefined,
         zLoss: stage.zLoss,
         precision,
         recompute,
@@ -162,6 +174,7 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
           steps: to,
           run,
           learningRate: rate,
+          routing: recordEvery === undefined ? undefined : routingReader(model, recordEvery),
           inputs: (step) => ({
             ...stage.inputs(model, step),
             hyper: { data: optimizer.hyper(rate(step), step + 1), shape: optimizer.hyperShape },
@@ -205,6 +218,13 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
     complete: position.stage === recipe.stages.length,
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+/** Reads the sums of a model's mixture layers. */
+function routingReader(model: Lvlm, every: number): RoutingReader {
+  const layers = model.language.blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
+  const layout = { table: model.config.ffn, layers, names: TOKEN_CLASSES, pairs: false };
+  return { every, read: (values) => recordOf(values, layout) };
 }
 
 function directoryOf(path: string): string {

@@ -1,4 +1,5 @@
 /** The inner loop of every training: issue steps, read losses a little later, stop safely. */
+import type { RoutingRecord } from "../moe/mod.ts";
 import {
   type Compiled,
   type HostInputs,
@@ -24,6 +25,8 @@ export interface StepRecord {
   gradientNorm: number;
   /** Learning rate used. */
   learningRate: number;
+  /** Which experts the tokens of the batch chose, of the steps that are to be recorded. */
+  routing?: RoutingRecord;
   /** Scale of the loss, where it is scaled. */
   lossScale?: number;
   /** The step changed nothing but the scale, since a gradient was infinite or NaN. */
@@ -44,8 +47,18 @@ export interface LoopOptions<O extends Outputs> {
   learningRate: (step: number) => number;
   /** Called for every finished step, in order; awaited. */
   onStep?: (record: StepRecord) => void | Promise<void>;
+  /** Reads the step's result `routing` every so many steps, together with its losses. */
+  routing?: RoutingReader;
   /** Ends the loop after the step at hand. */
   signal?: AbortSignal;
+}
+
+/** How the routing of training steps is read. */
+export interface RoutingReader {
+  /** Steps from one reading to the next; the first is step 0. */
+  every: number;
+  /** Makes a record of the numbers. */
+  read: (values: ArrayLike<number>) => RoutingRecord;
 }
 
 /** Steps that may be under way before their loss is read: hides the wait, bounds the queue. */
@@ -58,7 +71,7 @@ const IN_FLIGHT = 2;
  * @throws {Error} if a loss is not a finite number, with the step and what to try.
  */
 export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Promise<number> {
-  const { from = 0, steps, run, inputs, learningRate, onStep, signal } = options;
+  const { from = 0, steps, run, inputs, learningRate, onStep, routing, signal } = options;
   const waiting: Promise<StepRecord>[] = [];
   const finish = async () => {
     const done = await waiting.shift()!;
@@ -77,7 +90,8 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   try {
     for (; step < steps && !signal?.aborted; step++) {
       const outputs = await run(inputs(step));
-      const record = readRecord(step, learningRate(step), outputs);
+      const reader = routing && step % routing.every === 0 ? routing : undefined;
+      const record = readRecord(step, learningRate(step), outputs, reader);
       record.catch(() => {}); // it is reported when its turn comes, maybe after a slow onStep
       waiting.push(record);
       if (waiting.length >= IN_FLIGHT) await finish();
@@ -97,13 +111,16 @@ async function readRecord(
   step: number,
   learningRate: number,
   outputs: Outputs,
+  routing?: RoutingReader,
 ): Promise<StepRecord> {
   const names = RECORDED.filter((name) => name in outputs);
+  if (routing && "routing" in outputs) names.push("routing");
   const values = await readAll(...names.map((name) => outputs[name] as Tensor));
   const given = (name: string) => values[names.indexOf(name)];
   const scalar = (name: string) => given(name)?.[0] ?? 0;
   const [loss, auxiliary, gradientNorm, lossScale, zLoss] = RECORDED.map(scalar);
   const record: StepRecord = { step, loss, auxiliary, gradientNorm, learningRate };
+  if (given("routing")) record.routing = routing!.read(given("routing"));
   if (given("zLoss")) record.zLoss = zLoss;
   if (given("dropRates")) record.dropRates = Array.from(given("dropRates"));
   if (!given("lossScale")) return record;
