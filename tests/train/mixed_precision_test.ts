@@ -284,7 +284,7 @@ test("fit() in f16 resumes with the same scale and ends with the same bits", asy
     checkpoint: path,
     saveEvery: 1,
     signal: abort.signal,
-    onStep: ({ done }) => done === 4 && abort.abort(),
+    onStep: ({ done }) => void (done === 4 && abort.abort()),
   });
   assert(!first.complete);
   {
