@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import {
+  ADDED_TABLES,
   type Claim,
   DETAILS,
   type Metric,
@@ -51,6 +52,7 @@ export class StudyDatabase implements Disposable {
             `library that wrote it, or choose another file`,
         );
       }
+      this.#db.exec(ADDED_TABLES);
     });
   }
 
@@ -178,7 +180,8 @@ export class StudyDatabase implements Disposable {
     });
   }
 
-  #write(id: string, { metrics, records = [], routing = [], weights }: RunResult): void {
+  #write(id: string, result: RunResult): void {
+    const { metrics, records = [], routing = [], weights, extras = {} } = result;
     for (const table of DETAILS) {
       this.#db.prepare(`DELETE FROM ${table} WHERE run = ?`).run(id);
     }
@@ -198,6 +201,7 @@ export class StudyDatabase implements Disposable {
         }
       }
     }
+    for (const [name, value] of Object.entries(extras)) this.setExtra(id, name, value);
     if (weights) {
       this.#db.prepare("INSERT INTO weights VALUES (?, ?)").run(id, Buffer.from(weights));
     }
@@ -294,6 +298,21 @@ export class StudyDatabase implements Disposable {
         })),
       })),
     }));
+  }
+
+  /** Adds something measured to a run, also to one that is finished; replaces what had its name. */
+  setExtra(id: string, name: string, value: unknown): void {
+    this.#db.prepare("INSERT OR REPLACE INTO extras VALUES (?, ?, ?)")
+      .run(id, name, JSON.stringify(value));
+  }
+
+  /** What else was measured of a run, by name. */
+  extras(id: string): Record<string, unknown> {
+    const rows = this.#all<{ name: string; value: string }>(
+      "SELECT name, value FROM extras WHERE run = ?",
+      id,
+    );
+    return Object.fromEntries(rows.map(({ name, value }) => [name, JSON.parse(value)]));
   }
 
   /** The weights that a run left, a safetensors file. */

@@ -70,8 +70,18 @@ CREATE TABLE weights (
 ) STRICT;
 `;
 
+/** Tables that came later; they are added to older files. */
+export const ADDED_TABLES: string = `
+CREATE TABLE IF NOT EXISTS extras (
+  run TEXT NOT NULL REFERENCES runs (id),
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,       -- JSON
+  PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+`;
+
 /** Tables of what belongs to a finished run. */
-export const DETAILS = ["metrics", "records", "routing", "weights"] as const;
+export const DETAILS = ["metrics", "records", "routing", "weights", "extras"] as const;
 
 /** Seconds without a heartbeat after which a run counts as abandoned. */
 export const STALE_SECONDS: number = 300;
@@ -120,6 +130,8 @@ export interface RunResult extends Origin {
   routing?: readonly RoutingSummary[];
   /** Weights that later runs start from, a safetensors file. */
   weights?: Uint8Array;
+  /** Anything else that was measured, by name: what JSON can hold. */
+  extras?: Readonly<Record<string, unknown>>;
 }
 
 /** A row of the table of runs. */

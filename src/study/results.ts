@@ -193,6 +193,7 @@ function runRecord(
     if (name !== "accuracy" || correct === undefined || n === undefined) continue;
     (answers[split] ??= {})[family] = { correct, n };
   }
+  const extras = database.extras(run.id);
   const first = connectors.find((c) => c.id === connectorId(run.config));
   const shared = first !== undefined &&
     !database.records(first.id).some((r) => curves.some((c) => c.stage === r.stage));
@@ -207,6 +208,7 @@ function runRecord(
     curves,
     ...(shared ? { connector: first.id } : {}),
     routing: database.routing(run.id).map(({ benchmark = "", layers }) => ({ benchmark, layers })),
+    ...(Object.keys(extras).length > 0 ? { extras } : {}),
   };
 }
 

@@ -37,6 +37,7 @@ const RESULT: RunResult = {
     }],
   }],
   weights: new Uint8Array([1, 2, 3]),
+  extras: { paths: [[1, 2]] },
 };
 
 /** A file with planned runs, removed afterwards. */
@@ -85,6 +86,10 @@ Deno.test("finish() records a result that reads back as it was", () => {
   assertEquals(database.records(MODEL), [...RESULT.records!]);
   assertEquals(plain(database.routing(MODEL)), plain(RESULT.routing));
   assertEquals([...database.weights(MODEL)!], [1, 2, 3]);
+  assertEquals(database.extras(MODEL), { paths: [[1, 2]] });
+  database.setExtra(MODEL, "paths", "new");
+  database.setExtra(MODEL, "drift", 0.5);
+  assertEquals(database.extras(MODEL), { paths: "new", drift: 0.5 });
   assertEquals([database.metrics(FLOOR), database.weights(FLOOR)], [[], undefined]);
   assertEquals(database.claim(MODEL), undefined, "a finished run is not done again");
 });
@@ -201,6 +206,19 @@ Deno.test("merge() takes what is finished elsewhere, with all that belongs to it
     assert(a.runs("main").length > 0);
     assertThrows(() => a.merge(`${folder}/none.db`), Deno.errors.NotFound);
     a.close();
+  });
+});
+
+Deno.test("StudyDatabase adds the tables that an older file lacks", async () => {
+  await withFolder((folder) => {
+    const path = `${folder}/study.db`;
+    planned(path).close();
+    const db = new DatabaseSync(path);
+    db.exec("DROP TABLE extras");
+    db.close();
+    using database = new StudyDatabase(path);
+    database.finish(database.claim(MODEL)!, RESULT);
+    assertEquals(database.extras(MODEL), { paths: [[1, 2]] });
   });
 });
 
