@@ -21,16 +21,20 @@ const LIMITS = [
 ] as const;
 
 const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+/** An optional feature of a device, by its WebGPU name. */
+export type GpuFeature =
+  | "timestamp-query"
+  | "subgroups"
+  | "shader-f16"
+  | "chromium-experimental-subgroup-matrix";
+
 /** Optional features that kernels can use; each is requested when the adapter lists it. */
-export const GPU_FEATURES = [
+export const GPU_FEATURES: readonly GpuFeature[] = [
   "timestamp-query",
   "subgroups",
   "shader-f16",
   SUBGROUP_MATRIX,
-] as const;
-
-/** An optional feature of a device, by its WebGPU name. */
-export type GpuFeature = (typeof GPU_FEATURES)[number];
+];
 
 /** The device's compute limits, in bytes or counts as the WebGPU specification defines them. */
 export interface GpuLimits {
