@@ -24,6 +24,7 @@ export * from "./report.ts";
 export * from "./results.ts";
 export * from "./routing.ts";
 export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";
+export { keptModel, keptWeights } from "./run_weights.ts";
 export * from "./runner.ts";
 export * from "./statistics.ts";
 export * from "./tables.ts";

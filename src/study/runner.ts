@@ -1,14 +1,6 @@
 /** Doing the runs of a study: claims, training, evaluation, records. */
 import type { EmojiVqa } from "../data/mod.ts";
-import {
-  encodeSafetensors,
-  loadWeights,
-  type Lvlm,
-  lvlm,
-  modelParameters,
-  parseSafetensors,
-  summarize,
-} from "../models/mod.ts";
+import { type Lvlm, lvlm, summarize } from "../models/mod.ts";
 import { lab } from "../tensor/mod.ts";
 import {
   fit,
@@ -24,6 +16,7 @@ import type { Claim, Metric, Origin, RunResult } from "./database_schema.ts";
 import { evaluate, type Evaluation, type TestSplit } from "./evaluate.ts";
 import type { PlannedRun, RunConfig } from "./grid.ts";
 import { recordRouting } from "./routing.ts";
+import { connectorFile, setConnector } from "./run_weights.ts";
 
 /** How far a study is. */
 export interface StudyProgress {
@@ -263,27 +256,6 @@ async function fitAnew(
     await removeFile(checkpoint);
     return await train();
   }
-}
-
-function setConnector(model: Lvlm, bytes: Uint8Array | undefined, id: string): void {
-  if (!bytes) throw new Error(`the connector of run ${id} is missing in the database`);
-  using file = parseSafetensors(bytes, `connector of run ${id}`);
-  loadWeights(file, model, (path) => path.startsWith("connector."));
-}
-
-/** The connector's weights as a safetensors file. */
-async function connectorFile(model: Lvlm): Promise<Uint8Array> {
-  const parts = [...modelParameters(model)].filter(([path]) => path.startsWith("connector."));
-  const tensors = await Promise.all(
-    parts.map(async ([path, t]) =>
-      [`model.${path}`, {
-        dtype: "F32",
-        shape: [...t.shape],
-        data: await t.data() as Float32Array,
-      }] as const
-    ),
-  );
-  return encodeSafetensors(Object.fromEntries(tensors));
 }
 
 function accuracyMetrics({ split, macro, families, tasks }: Evaluation): Metric[] {

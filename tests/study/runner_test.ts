@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { lvlmConfig } from "../../src/models/mod.ts";
 import {
+  evaluate,
+  keptModel,
   type PlannedRun,
   planStudy,
   recipeOf,
@@ -13,6 +15,7 @@ import {
   type Variant,
   variantNamed,
 } from "../../src/study/mod.ts";
+import { lab } from "../../src/tensor/mod.ts";
 import { DATA } from "../train/shared.ts";
 
 const plansOf = (variants: readonly Variant[], ownConnectors = false): PlannedRun[] =>
@@ -134,6 +137,17 @@ Deno.test("a study that is stopped in the middle of a run goes on from its check
   assert(steps.length > 0 && steps.length < 3, `steps ${steps} were done again`);
   assertEquals(place.left(model), unbroken);
   assertEquals(place.files(), [`${model.id}.safetensors`], "--keep keeps the weights");
+  using _session = await lab();
+  const kept = await keptModel(
+    place.database.run(model.id)!.config,
+    `${place.folder}/runs/${model.id}.safetensors`,
+  );
+  const [{ families }] = await evaluate(kept, DATA, { splits: ["val"], limit: 20 });
+  for (const { name, family, split, value } of unbroken.metrics) {
+    if (name === "accuracy" && split === "val" && family !== "mean") {
+      assertEquals(families[family].accuracy, value);
+    }
+  }
 });
 
 Deno.test("a checkpoint that cannot be used is dropped, and the run begins anew", async () => {
