@@ -155,6 +155,14 @@ test("groupedOuter() sums the products of a group's rows, forward and backward",
   assertNear(await db.data(), want.db, "gradient by b");
 });
 
+test("dispatchRows() of no rows gives zeros, whatever the rows are computed by", async () => {
+  const map = t.sortByGroup(t.tensor(new Int32Array(0)), 2, 16);
+  for (const x of [t.zeros([0, 4]), t.tensor([], { shape: [0, 4] })]) {
+    const rows = t.dispatchRows(t.reciprocal(t.flip(x, [0])), map, 1);
+    assertEquals([...await rows.data()], new Array(rows.size).fill(0));
+  }
+});
+
 test("the whole expert layer keeps its numbers whatever the order of the experts", async () => {
   // The same weights under permuted expert numbers: sorting must not matter.
   const tokens = 11, slots = 2, count = 4, d = 6;

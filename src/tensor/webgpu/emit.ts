@@ -218,6 +218,8 @@ export class Emitter {
   #value(t: Tensor, p: Position): string {
     const register = this.registers.get(t);
     if (register !== undefined) return register;
+    // Nothing of it is ever used, as in dispatching no rows; its index arithmetic would divide by 0.
+    if (t.size === 0) return this.let(literal(0, t.dtype));
     const load = this.load(t);
     if (load !== undefined) {
       const v = this.let(load(t.size === 1 ? "0u" : p.linear()));
