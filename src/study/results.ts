@@ -69,6 +69,8 @@ export interface RunRecord {
     readonly benchmark: string;
     readonly layers: readonly LayerCounts[];
   }[];
+  /** What else was measured, by name. */
+  readonly extras?: Readonly<Record<string, unknown>>;
 }
 
 /** First stages that variants share. */
@@ -111,6 +113,8 @@ export interface GatherOptions {
   device?: string;
   /** Points of a loss curve. Default 60. */
   points?: number;
+  /** Names of what else was measured that is to be taken along; `routing` is large. Default none. */
+  extras?: readonly string[];
 }
 
 /** The configuration without the seed: equal for all runs of a variant. */
@@ -155,7 +159,14 @@ export function gatherResults(database: StudyDatabase, options: GatherOptions = 
     connectors: connectors.map((r) => (
       { id: r.id, seed: r.seed, seconds: round(r.seconds), curves: curves(r) }
     )),
-    runs: models.map((r) => runRecord(database, r, curves(r), connectors)),
+    runs: models.map((r) => {
+      const extras = Object.entries(database.extras(r.id))
+        .filter(([name]) => options.extras?.includes(name));
+      return {
+        ...runRecord(database, r, curves(r), connectors),
+        ...(extras.length > 0 ? { extras: Object.fromEntries(extras) } : {}),
+      };
+    }),
   };
 }
 
@@ -193,7 +204,6 @@ function runRecord(
     if (name !== "accuracy" || correct === undefined || n === undefined) continue;
     (answers[split] ??= {})[family] = { correct, n };
   }
-  const extras = database.extras(run.id);
   const first = connectors.find((c) => c.id === connectorId(run.config));
   const shared = first !== undefined &&
     !database.records(first.id).some((r) => curves.some((c) => c.stage === r.stage));
@@ -208,7 +218,6 @@ function runRecord(
     curves,
     ...(shared ? { connector: first.id } : {}),
     routing: database.routing(run.id).map(({ benchmark = "", layers }) => ({ benchmark, layers })),
-    ...(Object.keys(extras).length > 0 ? { extras } : {}),
   };
 }
 

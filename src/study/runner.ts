@@ -15,7 +15,7 @@ import type { StudyDatabase } from "./database.ts";
 import type { Claim, Metric, Origin, RunResult } from "./database_schema.ts";
 import { evaluate, type Evaluation, type TestSplit } from "./evaluate.ts";
 import type { PlannedRun, RunConfig } from "./grid.ts";
-import { recordRouting } from "./routing.ts";
+import { routingRecords, summaryOf } from "./routing.ts";
 import { connectorFile, setConnector } from "./run_weights.ts";
 
 /** How far a study is. */
@@ -213,14 +213,14 @@ async function work(
   }
   options.onStep();
   const evaluations = await evaluate(model, data, { limit: config.limit, blind: config.blind });
-  const routing = config.blind ? [] : await recordRouting(model, data, { limit: config.limit });
+  const routing = config.blind ? [] : await routingRecords(model, data, { limit: config.limit });
   const { total, active } = summarize(model.config);
   const metrics = [
     ...evaluations.flatMap(accuracyMetrics),
     { name: "parameters", family: "total", split: "", value: total },
     { name: "parameters", family: "active", split: "", value: active },
   ];
-  return { adapter, metrics, records, routing };
+  return { adapter, metrics, records, routing: routing.map(summaryOf), extras: { routing } };
 }
 
 const checkpointOf = (plan: PlannedRun, folder: string): string =>

@@ -37,6 +37,18 @@ Deno.test("gatherResults() holds every finished run, and nothing of the others",
   assertEquals(accuracies(results, "dense").size, 0);
 });
 
+Deno.test("gatherResults() takes along what else was measured only when it is asked to", () => {
+  using database = recorded(ANSWERS);
+  const { runs: [{ id }] } = gatherResults(database);
+  database.setExtra(id, "drift", [1]);
+  const extras = (names?: string[]) => gatherResults(database, { extras: names }).runs[0].extras;
+  assertEquals([extras(), extras(["other"]), extras(["drift"])], [
+    undefined,
+    undefined,
+    { drift: [1] },
+  ]);
+});
+
 Deno.test("accuracies() weighs families alike, not questions", () => {
   using database = recorded({ moiie: { 7: 60 } });
   const results = gatherResults(database), [run] = results.runs;

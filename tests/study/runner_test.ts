@@ -48,6 +48,7 @@ class Place implements Disposable {
       records: [...needs ? database.records(needs) : [], ...database.records(id)],
       metrics: database.metrics(id),
       routing: database.routing(id),
+      extras: database.extras(id),
     };
   }
 
