@@ -106,11 +106,11 @@ const BINARY: [string, Two, (a: number, b: number) => number, boolean][] = [
 /** Whether corresponding elements differ clearly. */
 const apart = (a: Arr, b: Arr): boolean => away(zip((v, w) => v - w, a, b));
 
-/** A shape that broadcasts with another. */
-function partner(random: t.Random, shape: readonly number[]): number[] {
+/** A shape that broadcasts with another, and may have a dimension more. */
+function partner(random: t.Random, shape: readonly number[], more = true): number[] {
   const kept = shape.slice(random.int(shape.length + 1));
   const sizes = (random.bool(0.6) ? shape : kept).map((d) => random.bool(0.25) ? 1 : d);
-  const wide = sizes.length === shape.length && random.bool(0.15);
+  const wide = more && sizes.length === shape.length && random.bool(0.15);
   return wide ? [1 + random.int(3), ...sizes] : sizes;
 }
 
@@ -181,7 +181,7 @@ export const logical: Family = (d) => {
 
 export const masked: Family = (d) => {
   const dtype = d.random.pick(["f32", "f32", "i32"] as const), i = d.pick(dtype);
-  const shape = d.shapeOf(i), mask = d.like(partner(d.random, shape), "bool");
+  const shape = d.shapeOf(i), mask = d.like(partner(d.random, shape, false), "bool");
   return d.add({
     name: "where",
     from: [mask, i, d.like(partner(d.random, shape), dtype)],
