@@ -4,7 +4,15 @@
 import config from "../../deno.json" with { type: "json" };
 import { emojiVqa } from "../data/mod.ts";
 import { duration, interruptible, Progress } from "../notebook/mod.ts";
-import { gatherResults, planStudy, runStudy, shareOf, StudyDatabase } from "../study/mod.ts";
+import {
+  gatherResults,
+  mergeAnalyses,
+  planStudy,
+  runStudy,
+  shareOf,
+  StudyDatabase,
+} from "../study/mod.ts";
+import { analyse } from "./study_analyse.ts";
 import { ensureGpu } from "./setup.ts";
 import { HELP, type StudyCommand, studyCommand, type StudyOptions } from "./study_options.ts";
 import { exportResults, resultsFrom, runsText, statusText, tablesText } from "./study_print.ts";
@@ -133,11 +141,14 @@ async function main(command: StudyCommand): Promise<number> {
       log(statusText(database));
       return 0;
     }
+    case "analyse":
+      return await analyse(command.options, log);
     case "merge": {
       using database = await openDatabase(command.into, true);
       for (const path of command.from) {
         const { taken, kept } = database.merge(path);
         log(`${path}: ${taken} runs taken, ${kept} were here already`);
+        mergeAnalyses(path, command.into);
       }
       return 0;
     }

@@ -14,6 +14,7 @@ export const HELP =
 deno task study NAME --from PLACE [--scale …]
 deno task study status [--scale …] [--db FILE]
 deno task study merge FILE… --into FILE
+deno task study analyse [--scale …] [--db FILE] [--only VARIANT,…] [--limit N] [--export FILE.json]
 
 Trains the variants of a study with several seeds, and prints means, intervals and differences.
 NAME: ${STUDIES.map((s) => s.name).join(", ")}
@@ -27,6 +28,9 @@ NAME: ${STUDIES.map((s) => s.name).join(", ")}
   --list    only list the runs and their states
   --export  write all finished runs of the file as JSON: a file, or a folder for one file a device
   --from    train nothing, print the tables of exported results: a file, a folder, or a .db
+
+analyse looks at the experts of finished runs whose weights were kept: routing, paths, similarity, and the
+accuracy with one kind of expert only, or without it; runs that it has looked at are skipped.
 
 Finished runs are skipped; runs that were stopped or killed go on from their checkpoints.`;
 
@@ -58,7 +62,20 @@ export interface StudyOptions {
 export type StudyCommand =
   | { command: "study"; options: StudyOptions }
   | { command: "status"; db: string }
-  | { command: "merge"; from: string[]; into: string };
+  | { command: "merge"; from: string[]; into: string }
+  | { command: "analyse"; options: AnalyseOptions };
+
+/** What `study analyse` is asked for. */
+export interface AnalyseOptions {
+  /** File of results; weights lie in the folder beside it. */
+  db: string;
+  /** Only these variants. */
+  only?: string[];
+  /** Ask about the first pictures only. */
+  limit?: number;
+  /** File to write all analyses to. */
+  export?: string;
+}
 
 /**
  * Reads the command line.
@@ -82,6 +99,7 @@ export function studyCommand(args: readonly string[]): StudyCommand | undefined 
       export: { type: "string" },
       from: { type: "string" },
       into: { type: "string" },
+      limit: { type: "string" },
       // What happens anyway; named so that one may say it.
       resume: { type: "boolean", default: true },
       help: { type: "boolean", short: "h", default: false },
@@ -100,6 +118,11 @@ export function studyCommand(args: readonly string[]): StudyCommand | undefined 
   if (!SCALES.includes(scale)) throw unknownName("scale", scale, SCALES);
   const db = values.db ?? `.cache/study/${scale}.db`;
   if (name === "status") return { command: "status", db };
+  if (name === "analyse") {
+    const limit = values.limit === undefined ? undefined : whole("--limit", values.limit, 1);
+    const only = values.only?.split(",");
+    return { command: "analyse", options: { db, only, limit, export: values.export } };
+  }
   return {
     command: "study",
     options: {

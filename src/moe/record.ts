@@ -40,6 +40,12 @@ export interface SumsOptions {
   pairs?: boolean;
 }
 
+/** What sums are made of. */
+export type SummedRouting = Pick<
+  Routing,
+  "table" | "modality" | "valid" | "probabilities" | "chosen" | "kept"
+>;
+
 /** Sums of one layer: numbers that are not one for each expert. */
 const SCALARS = ["tokens", "entropy", "margin", "largest", "dropped"] as const;
 
@@ -58,7 +64,7 @@ function columnsOf(experts: number, pairs: boolean): number {
  * @returns `[modalities × classes, layers × columns]` f32, to be read by {@linkcode recordOf}
  * @throws {RangeError} if there is no layer.
  */
-export function routingSums(routings: readonly Routing[], options: SumsOptions = {}): Tensor {
+export function routingSums(routings: readonly SummedRouting[], options: SumsOptions = {}): Tensor {
   if (routings.length === 0) throw new RangeError("routingSums: the model has no mixture layers");
   const { names = ["all"], pairs = true } = options;
   const [first] = routings, [tokens] = first.chosen.shape;
@@ -74,7 +80,7 @@ export function routingSums(routings: readonly Routing[], options: SumsOptions =
 }
 
 /** What is summed of a layer, each `[T, n]`. */
-function layerColumns({ table, probabilities: p, chosen, kept }: Routing, pairs: boolean) {
+function layerColumns({ table, probabilities: p, chosen, kept }: SummedRouting, pairs: boolean) {
   const e = table.experts.length, [tokens, k] = chosen.shape;
   const shape = [tokens, k, e];
   const hits = cast(equal(expand(unsqueeze(chosen, 2), shape), iota(shape, 2)), "f32");

@@ -4,6 +4,9 @@
  *
  * @module
  */
+export * from "./analysis.ts";
+export * from "./analysis_figures.ts";
+export * from "./analysis_store.ts";
 export * from "./database.ts";
 export {
   type Claim,

@@ -1,15 +1,14 @@
 /** Training a model by a recipe: stages, checkpoints, resuming, stopping. */
 import { type Lvlm, modelParameters, upcycle } from "../models/mod.ts";
-import { recordOf } from "../moe/mod.ts";
 import { Random, type Tensor } from "../tensor/mod.ts";
 import { openCheckpoint, type Position, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { type RoutingReader, runSteps, type StepRecord } from "./loop.ts";
+import { runSteps, type StepRecord } from "./loop.ts";
 import type { ParameterGroup } from "./flat_parameters.ts";
 import { LossScaler } from "./loss_scale.ts";
 import { AdamW } from "./optimizer.ts";
 import type { Recipe, Stage } from "./recipe.ts";
+import { routingReader } from "./routing_reader.ts";
 import { type Precision, trainingStep } from "./step.ts";
-import { TOKEN_CLASSES } from "./token_classes.ts";
 
 /** What is told about a finished step. */
 export interface Progress {
@@ -218,13 +217,6 @@ export async function fit(model: Lvlm, recipe: Recipe, options: FitOptions = {})
     complete: position.stage === recipe.stages.length,
     seconds: (performance.now() - started) / 1000,
   };
-}
-
-/** Reads the sums of a model's mixture layers. */
-function routingReader(model: Lvlm, every: number): RoutingReader {
-  const layers = model.language.blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
-  const layout = { table: model.config.ffn, layers, names: TOKEN_CLASSES, pairs: false };
-  return { every, read: (values) => recordOf(values, layout) };
 }
 
 function directoryOf(path: string): string {

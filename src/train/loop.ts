@@ -47,7 +47,7 @@ export interface LoopOptions<O extends Outputs> {
   learningRate: (step: number) => number;
   /** Called for every finished step, in order; awaited. */
   onStep?: (record: StepRecord) => void | Promise<void>;
-  /** Reads the step's result `routing` every so many steps, together with its losses. */
+  /** Records the routing of every so many steps; it is read together with their losses. */
   routing?: RoutingReader;
   /** Ends the loop after the step at hand. */
   signal?: AbortSignal;
@@ -57,7 +57,9 @@ export interface LoopOptions<O extends Outputs> {
 export interface RoutingReader {
   /** Steps from one reading to the next; the first is step 0. */
   every: number;
-  /** Makes a record of the numbers. */
+  /** Sums up the routing of a step on the device, if it has any; does not wait for the sums. */
+  sum: (outputs: Outputs) => Promise<Tensor | undefined>;
+  /** Makes a record of the sums. */
   read: (values: ArrayLike<number>) => RoutingRecord;
 }
 
@@ -90,8 +92,9 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   try {
     for (; step < steps && !signal?.aborted; step++) {
       const outputs = await run(inputs(step));
-      const reader = routing && step % routing.every === 0 ? routing : undefined;
-      const record = readRecord(step, learningRate(step), outputs, reader);
+      // Begun before the next step, which overwrites what this one gives.
+      const sums = routing && step % routing.every === 0 ? await routing.sum(outputs) : undefined;
+      const record = readRecord(step, learningRate(step), { outputs, sums, routing });
       record.catch(() => {}); // it is reported when its turn comes, maybe after a slow onStep
       waiting.push(record);
       if (waiting.length >= IN_FLIGHT) await finish();
@@ -110,17 +113,17 @@ const RECORDED = ["loss", "auxiliary", "gradientNorm", "lossScale", "zLoss", "dr
 async function readRecord(
   step: number,
   learningRate: number,
-  outputs: Outputs,
-  routing?: RoutingReader,
+  { outputs, sums, routing }: { outputs: Outputs; sums?: Tensor; routing?: RoutingReader },
 ): Promise<StepRecord> {
   const names = RECORDED.filter((name) => name in outputs);
-  if (routing && "routing" in outputs) names.push("routing");
-  const values = await readAll(...names.map((name) => outputs[name] as Tensor));
+  const scalars = names.map((name) => outputs[name] as Tensor);
+  const values = await readAll(...scalars, ...(sums ? [sums] : []));
+  sums?.dispose();
   const given = (name: string) => values[names.indexOf(name)];
   const scalar = (name: string) => given(name)?.[0] ?? 0;
   const [loss, auxiliary, gradientNorm, lossScale, zLoss] = RECORDED.map(scalar);
   const record: StepRecord = { step, loss, auxiliary, gradientNorm, learningRate };
-  if (given("routing")) record.routing = routing!.read(given("routing"));
+  if (sums) record.routing = routing!.read(values[names.length]);
   if (given("zLoss")) record.zLoss = zLoss;
   if (given("dropRates")) record.dropRates = Array.from(given("dropRates"));
   if (!given("lossScale")) return record;

@@ -15,6 +15,7 @@ export * from "./pretrain.ts";
 export * from "./recipe.ts";
 export * from "./recipes.ts";
 export * from "./routing_extras.ts";
+export * from "./routing_reader.ts";
 export * from "./schedule.ts";
 export * from "./settings.ts";
 export * from "./sgd.ts";

@@ -1,12 +1,5 @@
 /** One training step as a compiled function. */
-import {
-  balanceLoss,
-  type BalanceOptions,
-  choiceCounts,
-  type Coefficient,
-  type Routing,
-  routingSums,
-} from "../moe/mod.ts";
+import { balanceLoss, type BalanceOptions, choiceCounts, type Coefficient } from "../moe/mod.ts";
 import {
   applyLanguage,
   applyLvlm,
@@ -36,7 +29,7 @@ import type { Batch, TokenBatch, WordSceneBatch } from "../data/mod.ts";
 import { LossScaler } from "./loss_scale.ts";
 import { routingExtras } from "./routing_extras.ts";
 import type { AdamW } from "./optimizer.ts";
-import { type ClassInputs, TOKEN_CLASSES, tokenClasses } from "./token_classes.ts";
+import { routedTokens } from "./routing_reader.ts";
 
 /**
  * Type of a training step's activations and of the weights as it multiplies them. With `f16`, norms,
@@ -47,7 +40,7 @@ export type Precision = "f32" | "f16";
 
 /**
  * Results of a step. With a scaled loss also `lossScale`, a scalar as it was used, and `scaling`, its
- * update; with `records` also `routing`, the sums of `routingSums`.
+ * update; with `records` also what `routingReader` reads.
  */
 export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> {
   /** Cross-entropy, a scalar. */
@@ -68,7 +61,7 @@ export interface StepOutputs extends Record<string, Tensor | readonly Tensor[]> 
 export interface StepOptions extends BalanceOptions, ApplyOptions {
   /** Coefficient of the load-balancing loss, one or one for each router. Default 0.001. */
   auxiliary?: Coefficient;
-  /** Also sum up the routing of the batch, by modality and class of token. Default false. */
+  /** Also give the routing of every token, for `routingReader`. Default false. */
   records?: boolean;
   /** Coefficient of the router z-loss, likewise. Default 0. */
   zLoss?: Coefficient;
@@ -163,7 +156,7 @@ export function trainingStep(
       auxiliary: aux,
       gradientNorm,
       choices: routings.map(choiceCounts),
-      ...(records && routings.length > 0 && { routing: batchSums(routings, inputs) }),
+      ...(records && routedTokens(routings, inputs)),
       effect,
     };
     return scaler && lossScale && finite
@@ -183,10 +176,4 @@ function checkPrecision(precision: Precision): void {
     `training with precision "f16": ${name} has no 16-bit floats (WebGPU feature shader-f16); ` +
       `use precision "f32"`,
   );
-}
-
-/** Sums of a batch's routing, without pairs of experts. */
-function batchSums(routings: readonly Routing[], inputs: object): Tensor {
-  const classes = tokenClasses(inputs as ClassInputs);
-  return routingSums(routings, { classes, names: TOKEN_CLASSES, pairs: false });
 }

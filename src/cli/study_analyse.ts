@@ -1,0 +1,88 @@
+/** `deno task study analyse`: what the experts of finished runs do. */
+import { type EmojiVqa, emojiVqa } from "../data/mod.ts";
+import { table } from "../notebook/mod.ts";
+import {
+  analyseRun,
+  expertScores,
+  type RunAnalysis,
+  type RunRow,
+  storeAnalysis,
+  storedAnalyses,
+  StudyDatabase,
+  writeAnalyses,
+} from "../study/mod.ts";
+import { ensureGpu } from "./setup.ts";
+import type { AnalyseOptions } from "./study_options.ts";
+
+/** Analyses the runs that have not been analysed. @returns exit code */
+export async function analyse(
+  options: AnalyseOptions,
+  log: (line: string) => void,
+): Promise<number> {
+  const { db, limit } = options;
+  await Deno.stat(db);
+  const known = new Set(storedAnalyses(db).map((a) => a.run));
+  const runs = mixtures(db, options.only);
+  const open: { run: RunRow; checkpoint: string }[] = [];
+  let lost = 0;
+  for (const run of runs) {
+    if (known.has(run.id)) continue;
+    const checkpoint = `${db}.runs/${run.id}.safetensors`;
+    if (await exists(checkpoint)) open.push({ run, checkpoint });
+    else lost++;
+  }
+  log(`${db}: ${runs.length} finished models with experts, ${open.length} to analyse`);
+  if (lost > 0) log(`${lost} have no weights any more: train them with --keep`);
+  if (open.length > 0) await ensureGpu(log);
+  const sets = new Map<string, EmojiVqa>();
+  for (const { run, checkpoint } of open) {
+    const { id, config, variant, label, seed } = run, { scale } = config;
+    const data = sets.get(scale) ?? await emojiVqa({ scale });
+    sets.set(scale, data);
+    log(`${label}, seed ${seed}`);
+    const found = await analyseRun(config, checkpoint, data, { limit: limit ?? config.limit, log });
+    storeAnalysis(db, { run: id, variant, label, seed, ...found });
+  }
+  const all = storedAnalyses(db);
+  for (const name of new Set(all.map((a) => a.variant))) log(scoresText(all, name));
+  if (options.export !== undefined) {
+    await writeAnalyses(options.export, all);
+    log(`written: ${options.export}`);
+  }
+  return 0;
+}
+
+/** Finished runs of models with several experts. */
+function mixtures(db: string, only: readonly string[] | undefined): RunRow[] {
+  using database = new StudyDatabase(db);
+  return database.runs().filter((r) =>
+    r.kind === "model" && r.status === "done" && r.config.ffn.experts.length > 1 &&
+    (!only || only.includes(r.variant))
+  );
+}
+
+/** Accuracies of the changed models of a variant, a row each. */
+function scoresText(analyses: readonly RunAnalysis[], variant: string): string {
+  const kept = expertScores(analyses, { variant });
+  const ablated = expertScores(analyses, { variant, from: "ablated" });
+  const mine = analyses.filter((a) => a.variant === variant);
+  const cell = ({ mean, low, high }: { mean: number; low?: number; high?: number }) =>
+    low === undefined
+      ? mean.toFixed(1)
+      : `${mean.toFixed(1)} [${low.toFixed(1)}, ${high!.toFixed(1)}]`;
+  const row = (name: string, of: (i: number) => Parameters<typeof cell>[0]) => [
+    name,
+    ...kept.map((_, i) => cell(of(i))),
+  ];
+  const rows = [
+    row("all experts", (i) => kept[i].full!),
+    ...kept[0].rows.map((r, at) => row(`${r.kept} alone`, (i) => kept[i].rows[at])),
+    ...ablated[0].rows.map((r, at) => row(r.kept, (i) => ablated[i].rows[at])),
+  ];
+  const title = `${mine[0].label}: accuracy in %, split ${mine[0].split}, ${mine.length} seeds`;
+  return `\n${title}\n\n${table(["", ...kept.map((k) => k.benchmark)], rows)}`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
