@@ -64,6 +64,9 @@ const BEAT_SECONDS = 10;
 /** Steps between checkpoints. */
 const SAVE_EVERY = 100;
 
+/** Steps between records of the routing, kept in the checkpoint: `study analyse` reads them there. */
+const RECORD_EVERY = 50;
+
 /** All steps of a run. */
 export function stepsOf({ kind, needs, config }: PlannedRun): number {
   const { connectorSteps, instructionSteps, expertSteps = 0 } = config.settings;
@@ -237,13 +240,12 @@ async function fitAnew(
   { folder, signal, onStep, log = () => {} }: DoOptions,
 ): Promise<Run> {
   const checkpoint = checkpointOf(plan, folder);
-  const train = () => fit(model, recipe, { checkpoint, saveEvery: SAVE_EVERY, signal, onStep });
+  const options = { checkpoint, saveEvery: SAVE_EVERY, recordEvery: RECORD_EVERY, signal };
+  const train = () => fit(model, recipe, { ...options, onStep });
   let began = false;
   try {
     return await fit(model, recipe, {
-      checkpoint,
-      saveEvery: SAVE_EVERY,
-      signal,
+      ...options,
       onStep: (step) => {
         began = true;
         onStep(step);
