@@ -10,8 +10,8 @@ import { assertNear, session, test } from "./harness.ts";
 
 /** Sizes that devices have. */
 const SIZES = [4, 8, 16, 32, 64];
-/** Those whose exchange is tried in workgroup memory; CPU drivers take minutes to compile the others. */
-const EMULATED = [4, 8, 16];
+/** Those whose exchange is tried in workgroup memory; compilers take minutes for the others. */
+const EMULATED = [4, 8];
 const random = new t.Random(9, "subgroups");
 
 /** The kernel of a product for a CPU driver with subgroups of `size`. */
@@ -60,7 +60,7 @@ async function run(gpu: Gpu, kernel: Kernel, lowered: Lowered): Promise<Float32A
   return values;
 }
 
-test("products are right for subgroups of 4, 8 and 16", async () => {
+test("products are right for subgroups of 4 and 8", async () => {
   const { gpu } = session();
   for (const size of EMULATED) {
     // Whole subgroups and rests along each axis.
@@ -92,6 +92,11 @@ test("products for subgroups use every lane once and compile", async () => {
       [...kernel.code.matchAll(/subgroupBroadcast\(a0, (\d+)u\)/g)].map((m) => Number(m[1])),
     );
     assertEquals([...lanes], Array.from({ length: size }, (_, i) => i));
+    // The lane's own row of B goes with each.
+    for (const i of lanes) {
+      const [, from] = kernel.code.split(`let kb = (k + ${i}u) * d.b_k;`);
+      assertEquals(/subgroupBroadcast\(a0, (\d+)u\)/.exec(from)?.[1], String(i));
+    }
     assertEquals(kernel.workgroups, [Math.ceil(300 / (2 * size)), 3, 1]);
     if (gpu.adapter.subgroups) await gpu.prepare([kernel]);
   }
