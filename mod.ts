@@ -39,6 +39,8 @@ export {
   vanillaMoe,
 } from "./src/moe/mod.ts";
 export {
+  ablateExperts,
+  extractDense,
   type Lvlm,
   lvlm,
   type LvlmConfig,
@@ -63,8 +65,12 @@ export {
   compareVariants,
   evaluate,
   type Evaluation,
+  expertScores,
+  readAnalyses,
   readResults,
+  recordPaths,
   recordRouting,
+  routingRecords,
   type RoutingSummary,
   studyNamed,
   studyTables,

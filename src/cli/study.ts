@@ -148,7 +148,8 @@ async function main(command: StudyCommand): Promise<number> {
       for (const path of command.from) {
         const { taken, kept } = database.merge(path);
         log(`${path}: ${taken} runs taken, ${kept} were here already`);
-        mergeAnalyses(path, command.into);
+        using other = new StudyDatabase(path);
+        mergeAnalyses(other, database);
       }
       return 0;
     }

@@ -4,6 +4,7 @@ import { table } from "../notebook/mod.ts";
 import {
   analyseRun,
   expertScores,
+  keptWeights,
   type RunAnalysis,
   type RunRow,
   storeAnalysis,
@@ -21,13 +22,14 @@ export async function analyse(
 ): Promise<number> {
   const { db, limit } = options;
   await Deno.stat(db);
-  const known = new Set(storedAnalyses(db).map((a) => a.run));
-  const runs = mixtures(db, options.only);
+  using database = new StudyDatabase(db);
+  const known = new Set(storedAnalyses(database).map((a) => a.run));
+  const runs = mixtures(database, options.only);
   const open: { run: RunRow; checkpoint: string }[] = [];
   let lost = 0;
   for (const run of runs) {
     if (known.has(run.id)) continue;
-    const checkpoint = `${db}.runs/${run.id}.safetensors`;
+    const checkpoint = keptWeights(database, run.id);
     if (await exists(checkpoint)) open.push({ run, checkpoint });
     else lost++;
   }
@@ -36,14 +38,14 @@ export async function analyse(
   if (open.length > 0) await ensureGpu(log);
   const sets = new Map<string, EmojiVqa>();
   for (const { run, checkpoint } of open) {
-    const { id, config, variant, label, seed } = run, { scale } = config;
+    const { id, config, label, seed } = run, { scale } = config;
     const data = sets.get(scale) ?? await emojiVqa({ scale });
     sets.set(scale, data);
     log(`${label}, seed ${seed}`);
     const found = await analyseRun(config, checkpoint, data, { limit: limit ?? config.limit, log });
-    storeAnalysis(db, { run: id, variant, label, seed, ...found });
+    storeAnalysis(database, id, found);
   }
-  const all = storedAnalyses(db);
+  const all = storedAnalyses(database);
   for (const name of new Set(all.map((a) => a.variant))) log(scoresText(all, name));
   if (options.export !== undefined) {
     await writeAnalyses(options.export, all);
@@ -53,8 +55,7 @@ export async function analyse(
 }
 
 /** Finished runs of models with several experts. */
-function mixtures(db: string, only: readonly string[] | undefined): RunRow[] {
-  using database = new StudyDatabase(db);
+function mixtures(database: StudyDatabase, only: readonly string[] | undefined): RunRow[] {
   return database.runs().filter((r) =>
     r.kind === "model" && r.status === "done" && r.config.ffn.experts.length > 1 &&
     (!only || only.includes(r.variant))

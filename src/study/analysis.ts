@@ -7,12 +7,9 @@ import {
   ablateExperts,
   expertsNamed,
   extractDense,
-  loadWeights,
   type Lvlm,
   lvlm,
   modelParameters,
-  readSafetensors,
-  upcycle,
 } from "../models/mod.ts";
 import {
   crossLayerCounts,
@@ -25,12 +22,12 @@ import {
   vocabularySpecialisation,
   type VocabularyUse,
 } from "../moe/mod.ts";
-import { lab, Random } from "../tensor/mod.ts";
-import type { StepRecord } from "../train/mod.ts";
+import { lab } from "../tensor/mod.ts";
 import { evaluate, type Score, type TestSplit } from "./evaluate.ts";
 import { denseVectors, type ExpertWeights, expertWeights } from "./expert_weights.ts";
 import type { RunConfig } from "./grid.ts";
 import { recordPaths, routingRecords } from "./routing.ts";
+import { keptModel } from "./run_weights.ts";
 
 /** Accuracy of a changed model. */
 export interface VariantScores {
@@ -62,16 +59,6 @@ export interface PathSummary {
   readonly vocabulary: readonly VocabularyUse[];
 }
 
-/** Routing of one training step. */
-export interface RecordedStep {
-  /** Stage, from 0. */
-  readonly stage: number;
-  /** Step of the stage. */
-  readonly step: number;
-  /** The record. */
-  readonly routing: RoutingRecord;
-}
-
 /** What was found in one model. */
 export interface ExpertAnalysis {
   /** Split that was asked. */
@@ -90,8 +77,6 @@ export interface ExpertAnalysis {
   readonly paths: readonly PathSummary[];
   /** Similarity and drift of the experts. */
   readonly weights: readonly ExpertWeights[];
-  /** Routing of training steps, where it was recorded. */
-  readonly training: readonly RecordedStep[];
 }
 
 /** Options of {@linkcode analyseExperts}. */
@@ -140,7 +125,7 @@ export async function analyseExperts(
   model: Lvlm,
   data: EmojiVqa,
   options: AnalysisOptions = {},
-): Promise<Omit<ExpertAnalysis, "training">> {
+): Promise<ExpertAnalysis> {
   const { split = "val", limit, blind, log = () => {} } = options;
   const table = model.config.ffn, choices = expertChoices(table);
   const scores = async (m: Lvlm, which: string, group: string): Promise<VariantScores> => {
@@ -194,34 +179,23 @@ export function pathSummaries(choices: TokenChoices): PathSummary[] {
 }
 
 /**
- * Analyses a finished run of a study from its checkpoint (kept with `--keep`), in a session of its own.
- * With the checkpoint come the routing records of training, if there are any.
+ * Analyses a finished run of a study from its kept weights, in a session of its own. Drift is from the
+ * pretrained network: that of a three-stage run includes its dense stage.
  *
- * @param checkpoint path of the run's weights
+ * @param path the run's weights, see `keptWeights`
  * @throws {RangeError} if the run's model has no mixture layers, or the weights do not fit it.
  * @throws {Deno.errors.NotFound} if there is no such file.
  */
 export async function analyseRun(
   config: RunConfig,
-  checkpoint: string,
+  path: string,
   data: EmojiVqa,
   options: Omit<AnalysisOptions, "initial" | "blind"> = {},
 ): Promise<ExpertAnalysis> {
   using _session = await lab({ seed: config.seed });
-  using file = readSafetensors(checkpoint);
-  const { preset, ffn, placement, seed, blind } = config;
-  const model = await lvlm(preset, { ffn, placement, seed });
-  const initial = await denseVectors(model);
-  await upcycle(model, new Random(seed, "upcycle"));
-  loadWeights(file, model);
-  const found = await analyseExperts(model, data, { ...options, initial, blind });
-  return { ...found, training: trainingRecords(file.metadata.records) };
-}
-
-/** Routing records of a checkpoint's steps. */
-function trainingRecords(text: string | undefined): RecordedStep[] {
-  const stages = JSON.parse(text ?? "[]") as StepRecord[][];
-  return stages.flatMap((records, stage) =>
-    records.flatMap(({ step, routing }) => routing ? [{ stage, step, routing }] : [])
-  );
+  const model = await keptModel(config, path);
+  const start = await lvlm(config.preset, { seed: config.seed });
+  const initial = await denseVectors(start);
+  for (const t of modelParameters(start).values()) t.dispose();
+  return await analyseExperts(model, data, { ...options, initial, blind: config.blind });
 }

@@ -9,6 +9,8 @@ import {
 } from "../moe/mod.ts";
 import type { VariantScores } from "./analysis.ts";
 import type { RunAnalysis } from "./analysis_store.ts";
+import type { StudyDatabase } from "./database.ts";
+import type { RecordedStep } from "./routing.ts";
 import { type Estimate, estimate } from "./statistics.ts";
 import type { ExpertName } from "./routing_summary.ts";
 
@@ -92,9 +94,24 @@ export interface LoadInput {
   readonly shares: readonly (readonly number[])[];
 }
 
+/**
+ * The routing of training steps that a run recorded, of one stage; empty if there are none.
+ *
+ * @param stage name of the stage. Default the last that recorded some.
+ */
+export function trainingRouting(
+  database: StudyDatabase,
+  run: string,
+  stage?: string,
+): RecordedStep[] {
+  const all = (database.extras(run).training ?? []) as RecordedStep[];
+  const wanted = stage ?? all.at(-1)?.stage;
+  return all.filter((s) => s.stage === wanted);
+}
+
 /** The load of the experts over the recorded steps of a stage, for `loadOverTraining`. */
 export function loadInputs(
-  steps: readonly { readonly step: number; readonly routing: RoutingRecord }[],
+  steps: readonly RecordedStep[],
 ): LoadInput[] {
   if (steps.length === 0) return [];
   const { layers, pools, experts } = steps[0].routing;

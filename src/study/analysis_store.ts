@@ -1,7 +1,7 @@
 /** Expert analyses in a study's file, and as a JSON file that notebooks read. */
 import { readFile, rename, writeFile } from "node:fs/promises";
-import { DatabaseSync } from "node:sqlite";
 import type { ExpertAnalysis } from "./analysis.ts";
+import type { StudyDatabase } from "./database.ts";
 
 /** The analysis of a run. */
 export interface RunAnalysis extends ExpertAnalysis {
@@ -17,45 +17,29 @@ export interface RunAnalysis extends ExpertAnalysis {
 
 const FORMAT = "moiie-lab expert analysis 1";
 
-/** A table of its own, made when it is first needed: other readers of the file need not know it. */
-const TABLE = `CREATE TABLE IF NOT EXISTS analyses (
-  run TEXT PRIMARY KEY,
-  analysis TEXT NOT NULL     -- JSON
-) STRICT`;
+/** Name of an analysis among what else was measured of a run. */
+const EXTRA = "experts";
 
-function open(path: string): DatabaseSync {
-  const db = new DatabaseSync(path);
-  db.exec(`PRAGMA busy_timeout = 30000; ${TABLE}`);
-  return db;
-}
-
-/** Writes an analysis into a study's file; an older one of the run is replaced. */
-export function storeAnalysis(path: string, analysis: RunAnalysis): void {
-  const db = open(path);
-  try {
-    db.prepare("REPLACE INTO analyses VALUES (?, ?)").run(analysis.run, JSON.stringify(analysis));
-  } finally {
-    db.close();
-  }
+/** Adds an analysis to a finished run; an older one is replaced. */
+export function storeAnalysis(database: StudyDatabase, run: string, found: ExpertAnalysis): void {
+  database.setExtra(run, EXTRA, found);
 }
 
 /** The analyses in a study's file, in the order of variant and seed. */
-export function storedAnalyses(path: string): RunAnalysis[] {
-  const db = open(path);
-  try {
-    const rows = db.prepare("SELECT analysis FROM analyses").all() as { analysis: string }[];
-    return rows.map((row) => JSON.parse(row.analysis) as RunAnalysis)
-      .sort((a, b) => a.variant < b.variant ? -1 : a.variant > b.variant ? 1 : a.seed - b.seed);
-  } finally {
-    db.close();
-  }
+export function storedAnalyses(database: StudyDatabase): RunAnalysis[] {
+  return database.runs().flatMap(({ id, variant, label, seed }) => {
+    const found = database.extras(id)[EXTRA] as ExpertAnalysis | undefined;
+    return found ? [{ run: id, variant, label, seed, ...found }] : [];
+  }).sort((a, b) => a.variant < b.variant ? -1 : a.variant > b.variant ? 1 : a.seed - b.seed);
 }
 
-/** Takes over the analyses of another study's file that this one has not. @returns how many */
-export function mergeAnalyses(from: string, into: string): number {
+/** Takes over the analyses of another study's file for runs that this one has, but has not analysed. */
+export function mergeAnalyses(from: StudyDatabase, into: StudyDatabase): number {
   const here = new Set(storedAnalyses(into).map((a) => a.run));
-  const more = storedAnalyses(from).filter((a) => !here.has(a.run));
-  for (const analysis of more) storeAnalysis(into, analysis);
+  const more = storedAnalyses(from).filter((a) => !here.has(a.run) && into.run(a.run));
+  for (const { run, variant: _, label: __, seed: ___, ...found } of more) {
+    storeAnalysis(into, run, found);
+  }
   return more.length;
 }
 

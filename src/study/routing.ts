@@ -73,6 +73,23 @@ export async function routingRecords(
   }
 }
 
+/** Routing of one training step. */
+export interface RecordedStep {
+  /** Name of the stage. */
+  readonly stage: string;
+  /** Step of the stage. */
+  readonly step: number;
+  /** The record of the step's batch. */
+  readonly routing: RoutingRecord;
+}
+
+/** The recorded steps of a training, see `recordEvery` of `fit()`. */
+export function recordedSteps(
+  records: readonly { stage: string; step: number; routing?: RoutingRecord }[],
+): RecordedStep[] {
+  return records.flatMap(({ stage, step, routing }) => routing ? [{ stage, step, routing }] : []);
+}
+
 /** What the routing figures draw of a record: choices by layer and modality. */
 export function summaryOf(record: RoutingRecord): RoutingSummary {
   const shared = sharedExperts(record);

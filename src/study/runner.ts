@@ -15,7 +15,7 @@ import type { StudyDatabase } from "./database.ts";
 import type { Claim, Metric, Origin, RunResult } from "./database_schema.ts";
 import { evaluate, type Evaluation, type TestSplit } from "./evaluate.ts";
 import type { PlannedRun, RunConfig } from "./grid.ts";
-import { routingRecords, summaryOf } from "./routing.ts";
+import { recordedSteps, routingRecords, summaryOf } from "./routing.ts";
 import { connectorFile, setConnector } from "./run_weights.ts";
 
 /** How far a study is. */
@@ -64,7 +64,7 @@ const BEAT_SECONDS = 10;
 /** Steps between checkpoints. */
 const SAVE_EVERY = 100;
 
-/** Steps between records of the routing, kept in the checkpoint: `study analyse` reads them there. */
+/** Steps between records of the routing of training batches. */
 const RECORD_EVERY = 50;
 
 /** All steps of a run. */
@@ -223,7 +223,13 @@ async function work(
     { name: "parameters", family: "total", split: "", value: total },
     { name: "parameters", family: "active", split: "", value: active },
   ];
-  return { adapter, metrics, records, routing: routing.map(summaryOf), extras: { routing } };
+  return {
+    adapter,
+    metrics,
+    records,
+    routing: routing.map(summaryOf),
+    extras: { routing, training: recordedSteps(records) },
+  };
 }
 
 const checkpointOf = (plan: PlannedRun, folder: string): string =>

@@ -44,6 +44,18 @@ Deno.test("studyCommand() reads seeds, variants, shares and places", () => {
     studyCommand(["merge", "a.db", "b.db", "--into", "c.db"]),
     { command: "merge", from: ["a.db", "b.db"], into: "c.db" },
   );
+  assertEquals(
+    studyCommand(["analyse", "--only", "moiie,vanilla", "--limit", "9", "--export", "x.json"]),
+    {
+      command: "analyse",
+      options: {
+        db: ".cache/study/tiny.db",
+        only: ["moiie", "vanilla"],
+        limit: 9,
+        export: "x.json",
+      },
+    },
+  );
   assertEquals([studyCommand([]), studyCommand(["main", "--help"])], [undefined, undefined]);
 });
 

@@ -15,11 +15,16 @@ import {
   loadInputs,
   mergeAnalyses,
   pathInputs,
+  planStudy,
   readAnalyses,
+  recordedSteps,
   type RunAnalysis,
   storeAnalysis,
   storedAnalyses,
+  StudyDatabase,
+  studyNamed,
   summaryOf,
+  trainingRouting,
   type VariantScores,
   writeAnalyses,
 } from "../../src/study/mod.ts";
@@ -77,9 +82,7 @@ Deno.test("analyseExperts() refuses a dense model", async () => {
 async function analyses(): Promise<RunAnalysis[]> {
   const found = await analyseExperts(await randomModel(DATA), DATA, { limit: 2 });
   const shift = (s: VariantScores): VariantScores => ({ ...s, macro: s.macro + 0.1 });
-  const [record] = found.routing;
-  const training = [0, 50].map((step) => ({ stage: 1, step, routing: addRecords([record]) }));
-  const first = { ...found, run: "a", variant: "moiie", label: "MoIIE", seed: 7, training };
+  const first = { ...found, run: "a", variant: "moiie", label: "MoIIE", seed: 7 };
   const second = {
     ...first,
     run: "b",
@@ -94,19 +97,32 @@ const ANALYSES = await analyses();
 Deno.test("analyses are stored with a study, replaced, merged, and written as JSON", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    const [a, b] = [`${folder}/a.db`, `${folder}/b.db`];
-    for (const analysis of [...ANALYSES, ANALYSES[0]]) storeAnalysis(a, analysis);
-    assertEquals(storedAnalyses(a).map((x) => x.seed), [7, 8]);
-    assertEquals(storedAnalyses(a)[0], JSON.parse(JSON.stringify(ANALYSES[0])));
-    storeAnalysis(b, ANALYSES[1]);
+    using a = new StudyDatabase(`${folder}/a.db`);
+    using b = new StudyDatabase(`${folder}/b.db`);
+    const plans = planStudy(studyNamed("ablations"), { seeds: [7, 8], steps: 2 })
+      .filter((p) => p.kind === "model" && p.variant === "moiie");
+    for (const database of [a, b]) database.plan("ablations", plans);
+    const found = ANALYSES.map(({ run: _, variant: __, label: ___, seed: ____, ...rest }) => rest);
+    for (const i of [0, 1, 0]) storeAnalysis(a, plans[i].id, found[i]);
+    assertEquals(storedAnalyses(a).map((x) => [x.variant, x.seed]), [["moiie", 7], ["moiie", 8]]);
+    const { run, variant: _, label, seed: __, ...stored } = storedAnalyses(a)[0];
+    assertEquals([run, label], [plans[0].id, plans[0].label]);
+    assertEquals(stored, JSON.parse(JSON.stringify(found[0])));
+    storeAnalysis(b, plans[1].id, found[1]);
     assertEquals([mergeAnalyses(a, b), mergeAnalyses(a, b)], [1, 0]);
-    assertEquals(storedAnalyses(b).map((x) => x.run), ["a", "b"]);
+    assertEquals(storedAnalyses(b).map((x) => x.run), plans.map((p) => p.id));
     await writeAnalyses(`${folder}/a.json`, storedAnalyses(a));
     const [read] = await readAnalyses(`${folder}/a.json`);
     assertEquals(read.kept.map((s) => s.which), ANALYSES[0].kept.map((s) => s.which));
     assertEquals(cellOf(read.routing[0]).choices, cellOf(ANALYSES[0].routing[0]).choices);
     await Deno.writeTextFile(`${folder}/x.json`, "{}");
     await assertRejects(() => readAnalyses(`${folder}/x.json`), SyntaxError, "no expert analyses");
+    const [record] = ANALYSES[0].routing;
+    const steps = ["1", "2", "2"].map((stage, step) => ({ stage, step, routing: record }));
+    a.setExtra(plans[0].id, "training", recordedSteps([...steps, { stage: "2", step: 9 }]));
+    assertEquals(trainingRouting(a, plans[0].id).map((s) => s.step), [1, 2]);
+    assertEquals(trainingRouting(a, plans[0].id, "1").map((s) => s.step), [0]);
+    assertEquals(trainingRouting(a, plans[1].id), []);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -138,6 +154,7 @@ Deno.test("expertScores() are means over seeds in percent, with intervals and th
 Deno.test("the figures draw what was found", () => {
   const [a, b] = ANALYSES;
   const summaries = a.routing.map(summaryOf);
+  const training = [0, 50].map((step) => ({ stage: "2", step, routing: a.routing[0] }));
   const figures = [
     pathways(summaries),
     activationProportions(summaries),
@@ -145,11 +162,11 @@ Deno.test("the figures draw what was found", () => {
     pathFlow(pathInputs(a)),
     pathFlow(pathInputs(a, "pattern")),
     expertAnalysis(expertScores(ANALYSES, { variant: "moiie" })),
-    loadOverTraining(loadInputs(a.training)),
+    loadOverTraining(loadInputs(training)),
   ];
   for (const { data } of figures) assert(data.length > 0);
   assertEquals(loadInputs([]), []);
-  for (const { steps, shares } of loadInputs(a.training)) {
+  for (const { steps, shares } of loadInputs(training)) {
     assertEquals(steps, [0, 50]);
     const sum = shares.reduce((n, row) => n + row[0], 0);
     assert(Math.abs(sum - 1) < 1e-12);
