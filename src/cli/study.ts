@@ -1,13 +1,13 @@
 /**
  * `deno task study NAME`: runs a study, or what is left of it, and prints its tables.
  */
-import config from "../../deno.json" with { type: "json" };
 import { emojiVqa } from "../data/mod.ts";
-import { duration, interruptible, Progress } from "../notebook/mod.ts";
+import { duration, interruptible, StudyProgressLine, studyVersions } from "../notebook/mod.ts";
 import {
   gatherResults,
   mergeAnalyses,
   planStudy,
+  resultsFrom,
   runStudy,
   shareOf,
   StudyDatabase,
@@ -15,7 +15,7 @@ import {
 import { analyse } from "./study_analyse.ts";
 import { ensureGpu } from "./setup.ts";
 import { HELP, type StudyCommand, studyCommand, type StudyOptions } from "./study_options.ts";
-import { exportResults, resultsFrom, runsText, statusText, tablesText } from "./study_print.ts";
+import { exportResults, runsText, statusText, tablesText } from "./study_print.ts";
 import { run } from "./system.ts";
 
 const log = (line: string) => console.log(line);
@@ -62,7 +62,7 @@ async function train(
   const ended = new AbortController(), end = () => ended.abort();
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", end);
   const signal = AbortSignal.any([stop.signal, ended.signal]);
-  let progress: Progress | undefined;
+  const progress = new StudyProgressLine(study.name);
   const outcome = await runStudy(plans, {
     database,
     data,
@@ -70,25 +70,11 @@ async function train(
     keep,
     signal,
     log,
-    origin: {
-      code: await codeVersion(),
-      versions: {
-        deno: Deno.version.deno,
-        lab: config.version,
-        dawn: config.imports.webgpu.replace(/.*@/, ""),
-      },
-    },
-    onProgress: ({ plan, done, total, step }) => {
-      progress ??= new Progress({ label: study.name, total });
-      progress.update(done, {
-        loss: step?.record.loss,
-        tokensPerSecond: step?.tokensPerSecond,
-        note: `${plan.label}, seed ${plan.config.seed}, ${step ? step.stage.name : "evaluation"}`,
-      });
-    },
+    origin: { code: await codeVersion(), versions: studyVersions() },
+    onProgress: progress.update,
   });
   if (Deno.build.os !== "windows") Deno.removeSignalListener("SIGTERM", end);
-  await progress?.done(signal.aborted ? "stopped" : "");
+  await progress.done(signal.aborted ? "stopped" : "");
   if (signal.aborted) {
     const args = Deno.args.map((a) => /[^\w\-./,=]/.test(a) ? `'${a}'` : a).join(" ");
     log(`stopped; what was learned is saved. Go on with: deno task study ${args}`);

@@ -2,12 +2,11 @@
 import { duration, table } from "../notebook/mod.ts";
 import {
   gatherResults,
-  readResults,
   resultsFileName,
   type RunRow,
   STALE_SECONDS,
   type Study,
-  StudyDatabase,
+  type StudyDatabase,
   type StudyResults,
   studyTables,
   writeResults,
@@ -78,19 +77,4 @@ export async function exportResults(database: StudyDatabase, place: string): Pro
     paths.push(path);
   }
   return paths;
-}
-
-/** Results of one scale from a file, a folder or a database. */
-export async function resultsFrom(place: string, scale: string): Promise<StudyResults[]> {
-  if (!place.endsWith(".db")) {
-    const found = await readResults(place);
-    const fitting = found.filter((r) => r.scale === scale);
-    if (fitting.length > 0) return fitting;
-    throw new RangeError(
-      `${place} has no results at scale ${scale}, but ${found.map((r) => r.scale).join(", ")}`,
-    );
-  }
-  await Deno.stat(place);
-  using database = new StudyDatabase(place);
-  return [gatherResults(database)];
 }

@@ -21,7 +21,35 @@ export {
   type ProgressState,
   type Terminal,
 } from "./progress.ts";
+export { bullets, type Markdown, markdown } from "./markdown.ts";
 export { show } from "./show.ts";
+export {
+  balanceFigure,
+  dataScaleFigure,
+  differenceFigure,
+  familyFigure,
+  lossFigure,
+  parameterFigure,
+  routingFigure,
+  type StudyFigure,
+} from "./study_figures.ts";
+export {
+  StudyProgressLine,
+  studyVersions,
+  trainStudy,
+  type TrainStudyOptions,
+} from "./study_run.ts";
+export {
+  foundHere,
+  type FoundOptions,
+  isRecorded,
+  loadTable,
+  notRecorded,
+  paperTable,
+  recordedBy,
+  studyTable,
+  type StudyTableKind,
+} from "./study_tables.ts";
 export { type Table, table } from "./table.ts";
 export { tensorFigure } from "./tensor.ts";
 export { curvesOf, type LiveRun, train, type TrainOptions } from "./train.ts";

@@ -14,7 +14,9 @@ export interface Table {
   readonly head: readonly string[];
   /** Cells, row by row, as they are shown. */
   readonly rows: readonly (readonly string[])[];
-  /** The table in aligned columns of text. */
+  /** Text below it; none if missing. */
+  readonly caption?: string;
+  /** The table in aligned columns of text, with its caption. */
   toString(): string;
 }
 
@@ -23,10 +25,15 @@ export interface Table {
  *
  * @param head Names of the columns.
  * @param rows Cells, row by row. Numbers are rounded to four digits and aligned to the right.
+ * @param caption Text below it: what the numbers are, how they were made.
  * @returns A value for `show`.
  * @throws {RangeError} If a row has another number of cells than the head.
  */
-export function table(head: readonly string[], rows: readonly (readonly unknown[])[]): Table {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly unknown[])[],
+  caption?: string,
+): Table {
   const odd = rows.findIndex((row) => row.length !== head.length);
   if (odd >= 0) {
     throw new RangeError(
@@ -35,12 +42,13 @@ export function table(head: readonly string[], rows: readonly (readonly unknown[
     );
   }
   const texts = rows.map((row) => row.map(cellText));
-  const toString = (): string => textTable(head, rows);
+  const toString = (): string => textTable(head, rows) + (caption ? `\n\n${caption}` : "");
+  const html = tableHtml(head, rows);
   const bundle = (): MimeBundle => ({
     "text/plain": toString(),
-    "text/html": tableHtml(head, rows),
+    "text/html": caption ? `<div>${html}<p><small>${escapeHtml(caption)}</small></p></div>` : html,
   });
-  return { head, rows: texts, toString, [Symbol.for("Jupyter.display")]: bundle } as Table;
+  return { head, rows: texts, caption, toString, [Symbol.for("Jupyter.display")]: bundle } as Table;
 }
 
 /**

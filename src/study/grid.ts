@@ -82,6 +82,27 @@ export function studyNamed(name: string): Study {
   return found;
 }
 
+/**
+ * Some variants of a study, in the order given: the others are compared with the first.
+ *
+ * @param study a study or its name @param variants short names
+ * @throws {RangeError} if there is no such study, or it has no such variant; the nearest is offered.
+ */
+export function studyPart(study: Study | string, variants: readonly string[]): Study {
+  const whole = studyOf(study), names = whole.variants.map((v) => v.name);
+  const chosen = variants.map((name) => {
+    const found = whole.variants.find((v) => v.name === name);
+    if (!found) throw unknownName(`variant of the study ${whole.name}`, name, names);
+    return found;
+  });
+  return { ...whole, variants: chosen };
+}
+
+/** A study, given as such or by its name. @throws {RangeError} if there is none of the name */
+export function studyOf(study: Study | string): Study {
+  return typeof study === "string" ? studyNamed(study) : study;
+}
+
 /** Settings of a recipe; the seed stands elsewhere. */
 export type Settings =
   & Readonly<Omit<ThreeStageOptions, "seed">>

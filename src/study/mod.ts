@@ -19,10 +19,15 @@ export {
   STALE_SECONDS,
 } from "./database_schema.ts";
 export * from "./evaluate.ts";
+export * from "./expert_load.ts";
 export * from "./expert_weights.ts";
+export * from "./findings.ts";
+export * from "./first_stage.ts";
 export * from "./grid.ts";
+export * from "./paper_rows.ts";
 export * from "./paper_tables.ts";
 export * from "./paper_values.ts";
+export * from "./recorded_results.ts";
 export * from "./report.ts";
 export * from "./results.ts";
 export * from "./routing.ts";

@@ -83,6 +83,8 @@ export interface ConnectorRecord {
   readonly seconds: number;
   /** Its losses. */
   readonly curves: readonly ThinCurve[];
+  /** Answers after it, by split and family; missing in older records. */
+  readonly answers?: RunRecord["answers"];
 }
 
 /** Results of studies at one scale. */
@@ -156,9 +158,12 @@ export function gatherResults(database: StudyDatabase, options: GatherOptions = 
     variants: [...Map.groupBy(models, (r) => r.variant).values()].map((runs) =>
       variantRecord(database, runs)
     ),
-    connectors: connectors.map((r) => (
-      { id: r.id, seed: r.seed, seconds: round(r.seconds), curves: curves(r) }
-    )),
+    connectors: connectors.map((r) => {
+      const answers = answersOf(database, r);
+      const { id, seed, seconds } = r;
+      const known = Object.keys(answers).length > 0;
+      return { id, seed, seconds: round(seconds), curves: curves(r), ...known && { answers } };
+    }),
     runs: models.map((r) => {
       const extras = Object.entries(database.extras(r.id))
         .filter(([name]) => options.extras?.includes(name));
@@ -193,17 +198,24 @@ function variantRecord(database: StudyDatabase, runs: readonly RunRow[]): Varian
   };
 }
 
+function answersOf(
+  database: StudyDatabase,
+  { id }: RunRow,
+): Record<string, Record<string, Count>> {
+  const answers: Record<string, Record<string, Count>> = {};
+  for (const { name, family, split, correct, n } of database.metrics(id)) {
+    if (name !== "accuracy" || correct === undefined || n === undefined) continue;
+    (answers[split] ??= {})[family] = { correct, n };
+  }
+  return answers;
+}
+
 function runRecord(
   database: StudyDatabase,
   run: RunRow,
   curves: ThinCurve[],
   connectors: readonly RunRow[],
 ): RunRecord {
-  const answers: Record<string, Record<string, Count>> = {};
-  for (const { name, family, split, correct, n } of database.metrics(run.id)) {
-    if (name !== "accuracy" || correct === undefined || n === undefined) continue;
-    (answers[split] ??= {})[family] = { correct, n };
-  }
   const first = connectors.find((c) => c.id === connectorId(run.config));
   const shared = first !== undefined &&
     !database.records(first.id).some((r) => curves.some((c) => c.stage === r.stage));
@@ -214,7 +226,7 @@ function runRecord(
     device: run.adapter ?? "",
     code: run.code ?? "",
     seconds: round(run.seconds),
-    answers,
+    answers: answersOf(database, run),
     curves,
     ...(shared ? { connector: first.id } : {}),
     routing: database.routing(run.id).map(({ benchmark = "", layers }) => ({ benchmark, layers })),

@@ -211,11 +211,12 @@ async function work(
   const run = await fitAnew(model, { ...recipe, stages }, plan, options);
   if (!run.complete) return undefined;
   const { records } = run;
-  if (plan.kind === "connector") {
-    return { adapter, metrics: [], records, weights: await connectorFile(model) };
-  }
   options.onStep();
   const evaluations = await evaluate(model, data, { limit: config.limit, blind: config.blind });
+  if (plan.kind === "connector") {
+    const metrics = evaluations.flatMap(accuracyMetrics);
+    return { adapter, metrics, records, weights: await connectorFile(model) };
+  }
   const routing = config.blind ? [] : await routingRecords(model, data, { limit: config.limit });
   const { total, active } = summarize(model.config);
   const metrics = [

@@ -66,14 +66,27 @@ export function compareVariants(
       accuracy: estimate([...own.values()]),
       difference,
       verdict: difference && verdict(difference),
-      paper: paper[name],
+      paper: paperBeside(paper[name], paper[reference]),
     }];
   });
 }
 
+/** The paper's number with its difference to the one of another row, whatever row that is. */
+function paperBeside(
+  value: PaperValue | undefined,
+  reference: PaperValue | undefined,
+): PaperValue | undefined {
+  if (!value || !reference) return value;
+  return {
+    average: value.average,
+    difference: Math.round(100 * (value.average - reference.average)) / 100,
+  };
+}
+
 const points = (share: number): string => (100 * share).toFixed(1);
 
-const signed = (share: number): string => {
+/** `+0.4`: a share in points with its sign. */
+export const signedPoints = (share: number): string => {
   const text = points(share);
   return share > 0 && Number(text) !== 0 ? `+${text}` : text.replace(/^-0\.0$/, "0.0");
 };
@@ -88,8 +101,8 @@ export function accuracyText({ mean, low, high }: Estimate): string {
 export function differenceText(difference: Estimate): string {
   const { mean, low, high } = difference;
   const said = verdict(difference);
-  if (low === undefined || high === undefined) return `${signed(mean)}, ${said}`;
-  return `${signed(mean)} (${signed(low)} to ${signed(high)}), ${said}`;
+  if (low === undefined || high === undefined) return `${signedPoints(mean)}, ${said}`;
+  return `${signedPoints(mean)} (${signedPoints(low)} to ${signedPoints(high)}), ${said}`;
 }
 
 const SPLITS = ["val", "comp", "style"] as const;

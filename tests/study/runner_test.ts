@@ -89,7 +89,7 @@ Deno.test("a model that starts from the shared first stage ends, bit by bit, as 
     ...[0, 1, 2].map((step) => ["2", step]),
   ]);
   assertEquals(progress, [
-    ...["connector 1/6", "connector 2/6", "connector 3/6"],
+    ...["connector 1/6", "connector 2/6", "connector 3/6", "connector 3/6"],
     ...["model 4/6", "model 5/6", "model 6/6", "model 6/6"],
   ]);
   for (const { id, kind } of plans) {

@@ -1,0 +1,89 @@
+/** Finding results of studies: those recorded in the repository, in a file, or in a database. */
+import { fileURLToPath } from "node:url";
+import { gatherResults, readResults, type StudyResults } from "./results.ts";
+import { StudyDatabase } from "./database.ts";
+
+/**
+ * Results of one scale from a file, a folder of files, or a database (`.db`).
+ *
+ * @throws {RangeError} if there are none of the scale.
+ * @throws {Deno.errors.NotFound} if there is no such database.
+ */
+export async function resultsFrom(place: string, scale: string): Promise<StudyResults[]> {
+  if (!place.endsWith(".db")) {
+    const found = await readResults(place);
+    const fitting = found.filter((r) => r.scale === scale);
+    if (fitting.length > 0) return fitting;
+    throw new RangeError(
+      `${place} has no results at scale ${scale}, but ${found.map((r) => r.scale).join(", ")}`,
+    );
+  }
+  await Deno.stat(place); // opening would make it
+  using database = new StudyDatabase(place);
+  return [gatherResults(database)];
+}
+
+/** Options of {@linkcode studyResults}. */
+export interface StudyResultsOptions {
+  /** A file `study_*.json`, a folder of them, or a database. Default `fixtures/results`. */
+  readonly from?: string;
+  /** Only those of a device whose name holds this, such as `llvmpipe`. Default the most runs. */
+  readonly device?: string;
+}
+
+/**
+ * The results of studies at one scale, from one device: of several the one with the most runs. Without
+ * recorded results they are empty, which tables, figures and findings say in words.
+ *
+ * @throws {RangeError} if `from` or `device` is given and has none.
+ *
+ * @example
+ * ```ts
+ * import { studyResults } from "@moiie/lab/study";
+ * const results = await studyResults("tiny");
+ * console.log(results.runs.length);
+ * ```
+ */
+export async function studyResults(
+  scale: string = "tiny",
+  { from, device }: StudyResultsOptions = {},
+): Promise<StudyResults> {
+  const found = await resultsFrom(from ?? recordedFolder(), scale).catch((error) => {
+    if (from === undefined && isMissing(error)) return [];
+    throw error;
+  });
+  const fitting = found.filter((r) =>
+    device === undefined || r.devices.some((name) => name.includes(device))
+  );
+  if (device !== undefined && fitting.length === 0) {
+    throw new RangeError(
+      `no results of a device "${device}"; there are ${
+        found.flatMap((r) => r.devices).join(", ") || "none"
+      }`,
+    );
+  }
+  return fitting.toSorted((a, b) => b.runs.length - a.runs.length)[0] ?? noResults(scale);
+}
+
+/** Results without a run. */
+export function noResults(scale: string): StudyResults {
+  return {
+    format: "moiie-lab study 1",
+    scale,
+    devices: [],
+    versions: {},
+    floors: {},
+    variants: [],
+    connectors: [],
+    runs: [],
+  };
+}
+
+/** Where the repository keeps results; a package that was fetched has none. */
+function recordedFolder(): string {
+  const url = new URL("../../fixtures/results/", import.meta.url);
+  return url.protocol === "file:" ? fileURLToPath(url) : "fixtures/results/";
+}
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof RangeError || (error as NodeJS.ErrnoException).code === "ENOENT";
