@@ -41,4 +41,3 @@ export {
   type FoundAdapter,
   type ProviderName,
 } from "./provider.ts";
-export { timed } from "./timed.ts";

@@ -11,7 +11,6 @@
 import { BUFFER_USAGE } from "./constants.ts";
 import type { Gpu } from "./gpu.ts";
 import type { BufferRange, Kernel, Launch } from "./kernel.ts";
-import { timed } from "./timed.ts";
 
 /** The measured limits of a device. */
 export interface Peak {
@@ -102,15 +101,15 @@ export async function measurePeak(gpu: Gpu): Promise<Peak> {
       group: gpu.bindGroup(kernel, ranges),
     });
     const moving = bind(triad(size, width, rounds), ranges);
-    await timed(gpu, [moving]); // compiles, and touches the memory for the first time
+    await gpu.profiled([moving]); // compiles, and touches the memory for the first time
     const bandwidth = 3 * size / (await median(gpu, moving) / 1e3);
 
     const workload = (groups: number): Launch => bind(arithmetic(groups, width), [ranges[0]]);
     // Until it takes long enough for a coarse clock.
     let groups = 64;
     let computing = workload(groups);
-    await timed(gpu, [computing]);
-    while (groups < 32768 && (await timed(gpu, [computing]))[0].ms < LONG_MS) {
+    await gpu.profiled([computing]);
+    while (groups < 32768 && (await gpu.profiled([computing]))[0].ms < LONG_MS) {
       computing = workload(groups *= 4);
     }
     const operations = 2 * CHAINS * STEPS * width * groups;
@@ -123,6 +122,6 @@ export async function measurePeak(gpu: Gpu): Promise<Peak> {
 /** Median time of a launch in milliseconds. */
 async function median(gpu: Gpu, launch: Launch): Promise<number> {
   const times: number[] = [];
-  for (let i = 0; i < REPEATS; i++) times.push((await timed(gpu, [launch]))[0].ms);
+  for (let i = 0; i < REPEATS; i++) times.push((await gpu.profiled([launch]))[0].ms);
   return times.sort((a, b) => a - b)[REPEATS >> 1];
 }

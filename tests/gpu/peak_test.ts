@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { measurePeak, openGpu, timed } from "../../src/gpu/mod.ts";
+import { measurePeak, openGpu } from "../../src/gpu/mod.ts";
 import { floats, launch, scale, testOnEach, upload } from "./kernels.ts";
 
 testOnEach("measurePeak() gives two rates and leaves no memory behind", async (provider) => {
@@ -13,11 +13,11 @@ testOnEach("measurePeak() gives two rates and leaves no memory behind", async (p
 
 for (const without of [[], ["timestamp-query"]] as const) {
   const clock = without.length === 0 ? "the device's clock" : "no clock on the device";
-  testOnEach(`timed() gives a time for every launch with ${clock}`, async (provider) => {
+  testOnEach(`profiled() gives a time for every launch with ${clock}`, async (provider) => {
     using gpu = await openGpu({ provider, without });
     const x = upload(gpu, [1, 2, 3]);
     const launches = ["one", "two"].map((label) => launch(gpu, scale(2, label), [floats(x, 3)]));
-    const times = await timed(gpu, launches);
+    const times = await gpu.profiled(launches);
     assertEquals(times.map(({ label }) => label), ["one", "two"]);
     assert(times.every(({ ms }) => ms >= 0));
     assertEquals([...new Float32Array(await gpu.read(x, 0, 12))], [4, 8, 12]);

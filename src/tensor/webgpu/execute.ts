@@ -1,5 +1,5 @@
 /** Runs plans on a WebGPU device: buffers, bind groups and launches, made once and replayed. */
-import { type BufferRange, formatBytes, type Gpu, type Launch, timed } from "../../gpu/mod.ts";
+import { type BufferRange, formatBytes, type Gpu, type Launch } from "../../gpu/mod.ts";
 import type { HostData } from "../dtype.ts";
 import type { Storage, Tensor } from "../graph.ts";
 import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
@@ -55,7 +55,10 @@ export function targetOf(gpu: Gpu): Target {
 export function upload(gpu: Gpu, t: Tensor): GpuStorage {
   if (t.storage) {
     if (t.storage.device !== gpu) {
-      throw new Error(`${t} lives on another device; copy its values with data() and tensor()`);
+      throw new Error(
+        `${t} lives on another device, which may be closed or lost; read its values there with ` +
+          `data() and make a new tensor of them, or restore a checkpoint`,
+      );
     }
     return t.storage as GpuStorage;
   }
@@ -228,7 +231,7 @@ export class Program {
 
   /** Runs once with a time for every kernel. */
   async profile(): Promise<readonly { label: string; ms: number }[]> {
-    return await timed(this.#gpu, this.#launches);
+    return await this.#gpu.profiled(this.#launches);
   }
 
   /**
