@@ -46,6 +46,7 @@ export {
   loadTable,
   notRecorded,
   paperTable,
+  recipeTable,
   recordedBy,
   studyTable,
   type StudyTableKind,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ScaleName } from "../data/mod.ts";
 import {
   countFindings,
   type Finding,
@@ -13,7 +14,11 @@ import {
   loadTable as loadTableOf,
   type PaperPlace,
   paperTable as paperTableOf,
+  planStudy,
+  REFERENCE,
+  STUDIES,
   type Study,
+  studyNamed,
   studyOf,
   type StudyResults,
   type StudyTable,
@@ -40,8 +45,10 @@ function missingText(results: StudyResults, study: Study): string {
 /** What is shown where a study has no results at all. */
 export function notRecorded(study: Study | string): Markdown {
   const { name, title } = studyOf(study);
+  // What a notebook puts together itself is made of variants that the largest study has.
+  const command = STUDIES.some((s) => s.name === name) ? name : "paper";
   return markdown(
-    `*Not recorded yet: ${title}. \`deno task study ${name}\` makes the runs, and ` +
+    `*Not recorded yet: ${title}. \`deno task study ${command}\` makes the runs, and ` +
       "`--export fixtures/results` records them.*",
   );
 }
@@ -89,6 +96,29 @@ export function loadTable(results: StudyResults, study: Study | string): Table |
   return found.rows.length === 0 ? notRecorded(whole) : tableOf(found);
 }
 
+/** How studies of a scale train: settings of both stages, from the plan that their runs follow. */
+export function recipeTable(scale: ScaleName = "tiny"): Table {
+  const plans = planStudy(studyNamed("stages"), { scale, seeds: [7] });
+  const { settings } = plans.find(({ variant }) => variant === REFERENCE)!.config;
+  const vision = (settings.visionScale ?? 1) * (settings.instructionRate ?? 0);
+  const warmup = `cosine, warm-up ${100 * (settings.warmup ?? 0)} %`;
+  const clipped = `AdamW, no decay, gradients clipped at ${settings.clipNorm}`;
+  return table(["setting", "stage 1", "stage 2"], [
+    ["trained", "connector", "everything, experts included"],
+    ["data", "captions of emoji-VQA", `its questions, ${settings.questionsPerImage} a picture`],
+    ["batch", settings.connectorBatch, settings.instructionBatch],
+    ["steps", settings.connectorSteps, settings.instructionSteps],
+    [
+      "learning rate",
+      settings.connectorRate,
+      `${settings.instructionRate}; vision encoder ${vision}`,
+    ],
+    ["schedule", warmup, warmup],
+    ["optimizer", clipped, clipped],
+    ["balancing coefficient", "", settings.auxiliary],
+  ], `The studies of this project at scale ${scale}.`);
+}
+
 /** Options of {@linkcode foundHere}. */
 export interface FoundOptions extends FindingsOptions {
   /** Also what differs in the balance of the experts. Default false. */
@@ -116,12 +146,17 @@ export function foundHere(
   const texts = list.filter(({ verdict }) => verdict).map(({ text, verdict }) =>
     verdict === "higher" || verdict === "lower" ? `**${text}**` : text
   );
-  const open = list.filter(({ verdict }) => !verdict).map(({ label }) => label);
-  const silent = open.length === 0
-    ? []
-    : [`Not recorded, so nothing is said about it: ${[...new Set(open)].join("; ")}.`];
   const count = countFindings(list);
-  return bullets([...texts, ...silent, ...count ? [count] : [], recordedBy(results)]);
+  return bullets([...texts, ...notSaid(list), ...count ? [count] : [], recordedBy(results)]);
+}
+
+/** Names what no finding can be made of, in one sentence for each model that it is compared with. */
+function notSaid(list: readonly Finding[]): string[] {
+  const open = list.filter(({ verdict }) => !verdict);
+  return [...Map.groupBy(open, (f) => f.reference)].map(([reference, findings]) => {
+    const labels = [...new Set(findings.map((f) => f.label))].join("; ");
+    return `Not recorded, so nothing is said: ${labels} (less ${reference}).`;
+  });
 }
 
 /** Where and with what results were made. */

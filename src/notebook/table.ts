@@ -46,7 +46,9 @@ export function table(
   const html = tableHtml(head, rows);
   const bundle = (): MimeBundle => ({
     "text/plain": toString(),
-    "text/html": caption ? `<div>${html}<p><small>${escapeHtml(caption)}</small></p></div>` : html,
+    "text/html": caption
+      ? `<div>${html}<p style="font-size:87%">${escapeHtml(caption)}</p></div>`
+      : html,
   });
   return { head, rows: texts, caption, toString, [Symbol.for("Jupyter.display")]: bundle } as Table;
 }

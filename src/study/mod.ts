@@ -24,6 +24,7 @@ export * from "./expert_weights.ts";
 export * from "./findings.ts";
 export * from "./first_stage.ts";
 export * from "./grid.ts";
+export * from "./image_words.ts";
 export * from "./paper_rows.ts";
 export * from "./paper_tables.ts";
 export * from "./paper_values.ts";

@@ -72,7 +72,10 @@ Deno.test("tables, figures and findings are a sentence where nothing is recorded
 Deno.test("foundHere() sets off what was shown, and gathers what was not run", () => {
   const lines = String(foundHere(RESULTS, "ablations", { splits: ["val"] })).split("\n");
   assertMatch(lines[0], /^- \*\*MoIIE in all layers .* higher\. The paper: -0\.1.*\*\*$/);
-  assertMatch(lines[1], /^- Not recorded, so nothing is said about it: .*; .*; .*0\.01\.$/);
+  assertMatch(
+    lines[1],
+    /^- Not recorded, so nothing is said: .*; .*; .*0\.01 \(less MoIIE \(1V\+1L\+2S\)\)\.$/,
+  );
   assertMatch(lines[2], /^- 1 of 1 intervals exclude zero/);
   assertMatch(lines[3], /^- Recorded at scale tiny on llvmpipe/);
   assertEquals(lines.length, 4);
