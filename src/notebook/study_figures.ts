@@ -151,7 +151,9 @@ export function differenceFigure(
 /** Mean accuracy over the amount of training data, beside the paper's figure 3. */
 export function dataScaleFigure(results: StudyResults, split = "val"): Figure {
   const study = studyOf("scale");
-  const plain = (label: string) => label.replace(/, \d+ % of the data$/, "");
+  // As the paper names them, so that both panels draw them alike; it has one modality MoE.
+  const plain = (label: string) =>
+    label.replace(/, \d+ % of the data$/, "").replace(/^((?!Modality).*) \(.*\)$/, "$1");
   const recorded = runsOf(results, study).map(({ name, label }) => {
     const { settings } = results.variants.find((v) => v.name === name)!.config;
     return {
@@ -171,7 +173,7 @@ export function dataScaleFigure(results: StudyResults, split = "val"): Figure {
     scaleName: "samples in stage 2 (millions)",
     scoreName: "mean of 7 benchmarks (%)",
     series: [...Map.groupBy(PAPER_FIGURE_3, (r) => r.model)].map(([model, points]) => ({
-      name: `paper: ${model}`,
+      name: model,
       points: points.map(({ millions, average }) => ({ scale: millions, mean: average })),
     })),
   };

@@ -95,12 +95,17 @@ export function paperTable(
   // What one row does not report stands where the others have it.
   const fullest = rows.toSorted((a, b) => Object.keys(b).length - Object.keys(a).length);
   const fields = [...new Set(fullest.flatMap((r) => Object.keys(r)))].filter((n) => n !== "scores");
-  const first = fields.filter((name) => !LAST.includes(name) && has(name));
+  const words = fields.filter((name) => !LAST.includes(name) && has(name));
+  // What all rows have in common stands below the table instead.
+  const common = words.slice(1)
+    .filter((name) => rows.length > 1 && rows.every((r) => r[name] === rows[0][name]));
+  const first = words.filter((name) => !common.includes(name));
   const last = LAST.filter(has);
   const scores = (row: Record<string, unknown>) => row.scores as PaperScores;
-  const caption = benchmarksText(about, rows.some((r) => Object.keys(scores(r)).length > 0));
   const benchmarks = (Object.keys(BENCHMARKS) as PaperBenchmark[])
     .filter((name) => rows.some((r) => scores(r)[name] !== undefined));
+  const shared = common.map((name) => `${COLUMNS[name] ?? name} ${rows[0][name]}`);
+  const caption = captionOf(place, [...shared, about], benchmarks.length > 0);
   const text = (value: unknown) => value === undefined ? "" : String(value);
   const score = (value: unknown) => typeof value === "number" ? value.toFixed(1) : "";
   const signed = (value: unknown) => `${Number(value) > 0 ? "+" : ""}${score(value)}`;
@@ -113,11 +118,13 @@ export function paperTable(
       ...benchmarks.map((b) => score(scores(row)[b])),
       ...last.map((name) => name === "difference" ? signed(row[name]) : score(row[name])),
     ]),
-    caption: `The paper's ${place}${caption}`,
+    caption,
   };
 }
 
-const benchmarksText = (about: string, scored: boolean): string =>
-  scored ? `, in percent; ${about}. One run each, no intervals.` : `, ${about}.`;
+const captionOf = (place: string, parts: readonly string[], hasScores: boolean): string =>
+  hasScores
+    ? `The paper's ${place}, in percent; ${parts.join("; ")}. One run each, no intervals.`
+    : `The paper's ${place}, ${parts.join("; ")}.`;
 
 const ALL = Object.keys(PLACES);

@@ -116,6 +116,15 @@ Deno.test("paperTable() prints the paper's names and numbers", () => {
   assertEquals(head.slice(0, 4), ["aspect", "original", "changed to", "MMBench"]);
   assertEquals(rows[0].slice(-2), ["63.9", "+0.2"]);
   assertEquals(rows.length, 4);
+  const comparison = paperTable("table 1", (r) => r.millions === 2.7);
+  assertEquals(comparison.head.slice(0, 2), ["model", "MMBench"]);
+  assertEquals(
+    comparison.caption,
+    "The paper's table 1, in percent; M samples 2.7; language model Phi-3-mini; " +
+      "vision encoder SigLIP-So400m-384; average: mean of the 13 benchmarks. " +
+      "One run each, no intervals.",
+  );
+  assertEquals(paperTable("table 5").head, ["setting", "stage 1", "stage 2"]);
   const mixtures = paperTable("table 2");
   assertEquals(mixtures.head.slice(0, 3), ["model", "B activated", "B in all"]);
   assertEquals(mixtures.rows[0][1], ""); // not reported
