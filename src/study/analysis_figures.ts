@@ -10,34 +10,13 @@ import {
 import type { VariantScores } from "./analysis.ts";
 import type { RunAnalysis } from "./analysis_store.ts";
 import type { StudyDatabase } from "./database.ts";
+import type { LayerBalance } from "./expert_load.ts";
 import type { RecordedStep } from "./routing.ts";
 import { type Estimate, estimate } from "./statistics.ts";
 import type { ExpertName } from "./routing_summary.ts";
 
-/** Balance of a layer under the tokens of one modality: what `balanceMetrics` draws. */
-export interface BalanceInput {
-  /** The layer's place in the network. */
-  readonly layer: number;
-  /** Modality of the tokens, or `all`. */
-  readonly modality: string;
-  /** Number of experts that the tokens may use. */
-  readonly experts: number;
-  /** See `maxVio`. */
-  readonly maxVio: number;
-  /** See `loadCv`. */
-  readonly cv: number;
-  /** Entropy of the load in nats. */
-  readonly entropy: number;
-  /** Share of experts without tokens. */
-  readonly dead: number;
-  /** Whether every token uses every expert. */
-  readonly trivial: boolean;
-  /** Seed of the run. */
-  readonly seed?: number;
-}
-
 /** Balance of every layer and modality of a record, for `balanceMetrics`. */
-export function balanceInputs(record: RoutingRecord, seed?: number): BalanceInput[] {
+export function balanceInputs(record: RoutingRecord, seed?: number): LayerBalance[] {
   return loadMetrics(record).filter((m) => m.modality !== "all").map((m) => ({
     layer: m.layer,
     modality: m.modality,

@@ -6,8 +6,8 @@ import type { RunRecord, StudyResults } from "./results.ts";
 import { type Estimate, estimate } from "./statistics.ts";
 import type { StudyTable } from "./tables.ts";
 
-/** Use of the experts of one layer by the tokens of one modality, in one run. */
-export interface LoadRow {
+/** Use of the experts of one layer by the tokens of one modality: what `balanceMetrics` draws. */
+export interface LayerBalance {
   /** The layer. */
   readonly layer: number;
   /** Modality of the tokens. */
@@ -24,6 +24,12 @@ export interface LoadRow {
   readonly dead: number;
   /** Whether every token uses every expert, so that nothing can be out of balance. */
   readonly trivial: boolean;
+  /** Seed of the run. */
+  readonly seed?: number;
+}
+
+/** The same in a recorded run. */
+export interface LoadRow extends LayerBalance {
   /** Seed of the run. */
   readonly seed: number;
 }
