@@ -1,0 +1,162 @@
+/**
+ * `deno task bench [--jobs NAME,…] [--json FILE]`: how fast the engine is on this device. Each job is
+ * compiled, run a few times, then measured from the call until the device is idle; medians count.
+ * Ratios within one run say more than times of different days.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { rename, writeFile } from "node:fs/promises";
+import { measurePeak, type Peak } from "../gpu/mod.ts";
+import { lab, unknownName } from "../tensor/mod.ts";
+import { type Job, measure, type Measurement } from "./bench/job.ts";
+import { MODEL_JOBS } from "./bench/model_jobs.ts";
+import { TENSOR_JOBS } from "./bench/tensor_jobs.ts";
+import { ROOT } from "./ok.ts";
+
+/** All jobs in the order in which they run; `cold_start` runs in a process of its own. */
+export const JOBS: readonly Job[] = [...TENSOR_JOBS, ...MODEL_JOBS];
+
+const COLD_START = "cold_start";
+
+/** What a run of the benchmark writes. */
+export interface BenchReport {
+  /** Adapter and provider. */
+  readonly device: string;
+  /** When it was measured. */
+  readonly date: string;
+  /** Measured limits of the device: bytes and floating-point operations per second. */
+  readonly peak: Peak;
+  /** The jobs. */
+  readonly jobs: readonly Measurement[];
+  /** Seconds of the first block step of a fresh process without shader caches. */
+  readonly coldStart?: number;
+  /** What is compared within this run. */
+  readonly ratios: Readonly<Record<string, number>>;
+}
+
+/** Jobs whose speeds are compared: the first one's median by the second one's. */
+const RATIOS: Readonly<Record<string, readonly [string, string]>> = {
+  "grouped by dense, balanced": ["dense_rows", "grouped_balanced"],
+  "grouped by dense, skewed": ["dense_rows", "grouped_skewed"],
+  "grouped by dense, one empty": ["dense_rows", "grouped_empty"],
+  "time of MoIIE by vanilla, layer": ["moiie_layer", "moe"],
+  "time of MoIIE by vanilla, step": ["moiie_step", "vanilla_step"],
+  "time of MoIIE by dense, step": ["moiie_step", "dense_step"],
+};
+
+/** The ratios of which both jobs were measured. */
+export function ratiosOf(
+  jobs: readonly Pick<Measurement, "name" | "median">[],
+): Record<string, number> {
+  const median = (name: string) => jobs.find((job) => job.name === name)?.median;
+  return Object.fromEntries(
+    Object.entries(RATIOS).flatMap(([what, [a, b]]) => {
+      const top = median(a), bottom = median(b);
+      return top === undefined || bottom === undefined ? [] : [[what, top / bottom]];
+    }),
+  );
+}
+
+/** Share of the device's peak, by whichever of memory and arithmetic is nearer to its limit. */
+function ofPeak({ gflops, gbytes }: Measurement, peak: Peak): number {
+  return Math.max(gflops * 1e9 / peak.flops, gbytes * 1e9 / peak.bandwidth);
+}
+
+const digits = (x: number): string =>
+  x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2);
+
+/** One line of the table. */
+function row(m: Measurement, peak: Peak): string {
+  const rate = (x: number) => x > 0 ? digits(x) : "";
+  const share = ofPeak(m, peak);
+  return [
+    m.name.padEnd(17),
+    digits(m.median).padStart(8),
+    digits(m.min).padStart(8),
+    String(m.n).padStart(4),
+    rate(m.gflops).padStart(9),
+    rate(m.gbytes).padStart(7),
+    (share > 0 ? `${(100 * share).toFixed(0)} %` : "").padStart(7),
+    String(m.dispatches).padStart(6),
+    String(m.submits).padStart(4),
+    m.first.toFixed(2).padStart(8),
+  ].join(" ");
+}
+
+const HEAD =
+  "job                 median      min    n  GFLOP/s    GB/s of peak  disp. subm. first s";
+
+/** The jobs of these names. @throws {RangeError} on an unknown one; the nearest is offered. */
+export function jobsNamed(names: readonly string[] | undefined): Job[] {
+  const known = [...JOBS.map((job) => job.name), COLD_START];
+  for (const name of names ?? []) {
+    if (!known.includes(name)) throw unknownName("job", name, known);
+  }
+  return JOBS.filter((job) => !names || names.includes(job.name));
+}
+
+async function coldStart(): Promise<number> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", new URL("bench/cold_start.ts", import.meta.url).href],
+      cwd: ROOT,
+      env: { MESA_SHADER_CACHE_DIR: folder, __GL_SHADER_DISK_CACHE_PATH: folder },
+    }).output();
+    if (!success) throw new Error(`cold start failed: ${new TextDecoder().decode(stderr)}`);
+    return Number(new TextDecoder().decode(stdout).trim().split("\n").at(-1));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: { jobs: { type: "string" }, json: { type: "string" } },
+  });
+  const names = values.jobs?.split(",").map((name) => name.trim());
+  const jobs = jobsNamed(names);
+  using session = await lab();
+  const peak = await measurePeak(session.gpu);
+  console.log(
+    `${session}: memory ${digits(peak.bandwidth / 1e9)} GB/s, arithmetic ` +
+      `${digits(peak.flops / 1e9)} GFLOP/s (measured)\n\n${HEAD}`,
+  );
+  const measured: Measurement[] = [];
+  for (const job of jobs) {
+    const m = await measure(job, session);
+    measured.push(m);
+    console.log(row(m, peak));
+  }
+  const cold = !names || names.includes(COLD_START) ? await coldStart() : undefined;
+  if (cold !== undefined) {
+    console.log(
+      `\n${COLD_START}: first block step of a fresh process, no caches: ${cold.toFixed(2)} s`,
+    );
+  }
+  const ratios = ratiosOf(measured);
+  for (const [what, ratio] of Object.entries(ratios)) console.log(`${what}: ${ratio.toFixed(2)}`);
+  if (values.json) {
+    const report: BenchReport = {
+      device: `${session.gpu.adapter.name} through ${session.gpu.provider}`,
+      date: new Date().toISOString(),
+      peak,
+      jobs: measured,
+      coldStart: cold,
+      ratios,
+    };
+    await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 1)}\n`);
+    await rename(`${values.json}.part`, values.json);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
+}

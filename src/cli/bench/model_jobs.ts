@@ -1,0 +1,138 @@
+/** Benchmark jobs of layers and of whole training steps. */
+import { applyAttention, applyMlp, applyNorm } from "../../nn/mod.ts";
+import { makeAttention, makeMlp, makeNorm, parameters } from "../../nn/mod.ts";
+import {
+  applyFeedForward,
+  dense,
+  makeFeedForward,
+  modalityMoe,
+  moiie,
+  type PoolTable,
+  vanillaMoe,
+} from "../../moe/mod.ts";
+import { lvlm, modelParameters, upcycle } from "../../models/mod.ts";
+import { emojiVqa } from "../../data/mod.ts";
+import { AdamW, trainingStep, twoStage } from "../../train/mod.ts";
+import {
+  add,
+  expand,
+  gradients,
+  iota,
+  lessEqual,
+  Random,
+  sum,
+  type Tensor,
+  tensor,
+} from "../../tensor/mod.ts";
+import type { Job, Work } from "./job.ts";
+import { compiledWork, normals } from "./tensor_jobs.ts";
+
+/** Sizes of the transformer block. */
+const BATCH = 8, TOKENS = 64, WIDTH = 128, HEADS = 4, HIDDEN = 512;
+
+/** Forward and backward of a pre-norm block with causal attention. */
+function block(): Work {
+  const random = new Random(1, "bench");
+  const layers = {
+    norm1: makeNorm(WIDTH, { bias: true }),
+    attention: makeAttention(random, WIDTH, HEADS, { bias: true }),
+    norm2: makeNorm(WIDTH, { bias: true }),
+    mlp: makeMlp(random, WIDTH, HIDDEN, WIDTH),
+  };
+  const x = normals(BATCH, TOKENS, WIDTH);
+  return compiledWork(() => {
+    const causal = lessEqual(iota([TOKENS, TOKENS], 1), iota([TOKENS, TOKENS], 0));
+    const mask = expand(causal, [BATCH, 1, TOKENS, TOKENS]);
+    const attended = applyAttention(layers.attention, applyNorm(layers.norm1, x, 1e-5), {
+      heads: HEADS,
+      mask,
+    });
+    const h = add(x, attended);
+    const loss = sum(add(h, applyMlp(layers.mlp, applyNorm(layers.norm2, h, 1e-5))));
+    return [loss, ...gradients(loss, [x, ...parameters(layers).values()])];
+  }, [x, ...parameters(layers).values()]);
+}
+
+/** Tokens of the mixture layer. */
+const MOE_TOKENS = 1024;
+
+/** A layer of experts, forward or forward and backward; half of the tokens are image tokens. */
+function experts(table: PoolTable, backward: boolean): Work {
+  const layer = makeFeedForward(new Random(1, "bench"), table, { width: WIDTH, hidden: HIDDEN });
+  const x = normals(MOE_TOKENS, WIDTH);
+  const modality = tensor(Int32Array.from({ length: MOE_TOKENS }, (_, i) => i % 2));
+  const all = [...parameters(layer).values()];
+  return compiledWork(() => {
+    const { y } = applyFeedForward(layer, x, { modality });
+    if (!backward) return [y];
+    const loss = sum(y);
+    return [loss, ...gradients(loss, [x, ...all])];
+  }, [x, modality, ...all]);
+}
+
+/** The second stage's training step of the tiny preset. */
+async function step(table: PoolTable): Promise<Work> {
+  const model = await lvlm("tiny", { ffn: table });
+  if (table.experts.length > 1) await upcycle(model, new Random(1, "upcycle"));
+  const stage = twoStage(await emojiVqa({ scale: "tiny" })).stages[1];
+  const all: Map<string, Tensor> = modelParameters(model);
+  const optimizer = new AdamW([{ name: "all", parameters: all }], { clipNorm: 1 });
+  const run = trainingStep(model, optimizer);
+  const inputs = {
+    ...stage.inputs(model, 0),
+    hyper: { data: optimizer.hyper(1e-4, 1), shape: optimizer.hyperShape },
+  };
+  return {
+    run: async () => void await run(inputs),
+    flops: 0,
+    bytes: 0,
+    dispose: () => {
+      run.dispose();
+      optimizer.dispose();
+      for (const t of all.values()) t.dispose();
+    },
+  };
+}
+
+const LAYER = `${MOE_TOKENS} tokens, width ${WIDTH}, FFN ${HIDDEN}`;
+
+/** Jobs of layers and training steps. */
+export const MODEL_JOBS: readonly Job[] = [
+  {
+    name: "blk",
+    what: `pre-norm causal block, forward and backward, batch ${BATCH}, ${TOKENS} tokens, width ` +
+      `${WIDTH}, ${HEADS} heads, FFN ${HIDDEN}`,
+    prepare: block,
+  },
+  {
+    name: "moe",
+    what: `vanilla MoE layer, forward and backward, ${LAYER}, 4 experts, top-2, SwiGLU`,
+    prepare: () => experts(vanillaMoe(), true),
+  },
+  {
+    name: "moe_fwd",
+    what: `vanilla MoE layer, forward, ${LAYER}, 4 experts, top-2, SwiGLU`,
+    prepare: () => experts(vanillaMoe(), false),
+  },
+  {
+    name: "moiie_layer",
+    what: `MoIIE layer, forward and backward, ${LAYER}, 1V + 1L + 2S, top-2, SwiGLU`,
+    prepare: () => experts(moiie(), true),
+  },
+  { name: "dense_step", what: "training step, tiny preset, dense", prepare: () => step(dense()) },
+  {
+    name: "vanilla_step",
+    what: "training step, tiny preset, vanilla MoE",
+    prepare: () => step(vanillaMoe()),
+  },
+  {
+    name: "modality_step",
+    what: "training step, tiny preset, modality MoE (2V + 2L)",
+    prepare: () => step(modalityMoe()),
+  },
+  {
+    name: "moiie_step",
+    what: "training step, tiny preset, MoIIE (also called lvlm_step)",
+    prepare: () => step(moiie()),
+  },
+];

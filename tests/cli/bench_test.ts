@@ -1,0 +1,60 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { type BenchReport, JOBS, jobsNamed, ratiosOf } from "../../src/cli/bench.ts";
+import { measure } from "../../src/cli/bench/job.ts";
+import { session } from "../nn/shared.ts";
+
+Deno.test("the jobs have the names by which other libraries were measured, each once", () => {
+  const names = JOBS.map((job) => job.name);
+  assertEquals(new Set(names).size, names.length);
+  for (
+    const name of [
+      ...["mm256", "mm512", "mm1024", "bmm", "softmax", "layernorm", "rmsnorm", "mlp_sgd"],
+      ...["mlp_adamw", "blk", "moe", "moe_fwd", "chain100", "chain100_jit"],
+    ]
+  ) assert(names.includes(name), name);
+});
+
+Deno.test("jobsNamed() keeps the order of all jobs and offers the nearest name", () => {
+  assertEquals(jobsNamed(["moe", "mm256", "cold_start"]).map((job) => job.name), ["mm256", "moe"]);
+  assertThrows(() => jobsNamed(["mm265"]), RangeError, "mm256");
+});
+
+Deno.test("ratiosOf() compares what was measured", () => {
+  const jobs = [{ name: "dense_rows", median: 9 }, { name: "grouped_balanced", median: 10 }];
+  assertEquals(ratiosOf(jobs), { "grouped by dense, balanced": 0.9 });
+});
+
+Deno.test("measure() counts the work of a compiled job and gives its memory back", async () => {
+  const before = session.memory().live;
+  const m = await measure(JOBS.find((job) => job.name === "bmm")!, session);
+  assertEquals([m.dispatches, m.submits], [1, 1]);
+  assertGreater(m.n, 6);
+  assert(m.min > 0 && m.min <= m.median, `${m.min} ${m.median}`);
+  // 2 n³ for each of the 32 products, in the median time.
+  assertEquals(Math.round(m.gflops * m.median * 1e6), 2 * 32 * 64 ** 3);
+  assertEquals(session.memory().live, before);
+});
+
+Deno.test("deno task bench prints a table and writes a report", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/bench.json`;
+    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "src/cli/bench.ts", "--jobs", "mm256,chain100_jit", "--json", file],
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    assertEquals(success, true, text);
+    assertStringIncludes(text, "mm256");
+    const report: BenchReport = JSON.parse(await Deno.readTextFile(file));
+    assertEquals(report.jobs.map((job) => job.name), ["mm256", "chain100_jit"]);
+    assertGreater(report.peak.flops, 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
