@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { countTests } from "../src/cli/ok.ts";
 import { offlineFlags } from "./offline/flags.ts";
 
 const root = new URL("../", import.meta.url);
@@ -43,17 +44,11 @@ function inBlocks(write: (block: string) => void): WritableStream<string> {
 }
 
 /** What a process reported. */
-interface Outcome {
-  passed: number;
-  failed: number;
-}
+type Outcome = NonNullable<ReturnType<typeof countTests>>;
 
 async function runFiles(args: readonly string[], files: readonly string[]): Promise<Outcome> {
   let last = "";
-  const print = (block: string) => {
-    Deno.stdout.writeSync(new TextEncoder().encode(block));
-    if (block.includes("passed")) last = block;
-  };
+  const print = (block: string) => void Deno.stdout.writeSync(new TextEncoder().encode(block));
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, ...files],
     cwd: root,
@@ -62,12 +57,14 @@ async function runFiles(args: readonly string[], files: readonly string[]): Prom
   }).spawn();
   const [{ code }] = await Promise.all([
     child.status,
-    child.stdout.pipeThrough(new TextDecoderStream()).pipeTo(inBlocks(print)),
+    child.stdout.pipeThrough(new TextDecoderStream()).pipeTo(
+      inBlocks((block) => print(last = block)),
+    ),
     child.stderr.pipeThrough(new TextDecoderStream()).pipeTo(inBlocks(print)),
   ]);
-  const [, passed = "0", failed = "0"] = last.match(/(\d+) passed[^|\n]*\| (\d+) failed/) ?? [];
+  const { passed, failed } = countTests(last) ?? { passed: 0, failed: 0 };
   // A process that ends badly without a failed test (it crashed, say) is a failure, too.
-  return { passed: Number(passed), failed: Math.max(Number(failed), code === 0 ? 0 : 1) };
+  return { passed, failed: Math.max(failed, code === 0 ? 0 : 1) };
 }
 
 const args = ["test", "-A", ...await offlineFlags()];
