@@ -48,7 +48,7 @@ type Outcome = NonNullable<ReturnType<typeof countTests>>;
 
 async function runFiles(args: readonly string[], files: readonly string[]): Promise<Outcome> {
   let last = "";
-  const print = (block: string) => void Deno.stdout.writeSync(new TextEncoder().encode(block));
+  const print = (block: string) => block && console.log(block.replace(/\n$/, ""));
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, ...files],
     cwd: root,
