@@ -225,7 +225,9 @@ export function moeLayers(placement: Placement, layers: number): number[] {
   return [...new Set(placement)].sort((a, b) => a - b);
 }
 
-/** Image tokens of a picture. */
-export function imageTokens(vision: VisionConfig): number {
-  return (vision.imageSize / vision.patch) ** 2;
+/** Image tokens of a picture: one for each patch that is whole. */
+export function imageTokens(
+  { imageSize, patch }: Pick<VisionConfig, "imageSize" | "patch">,
+): number {
+  return Math.floor(imageSize / patch) ** 2;
 }

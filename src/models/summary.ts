@@ -1,6 +1,12 @@
 /** Parameter accounting: how many there are, and how many one token uses. */
 import { routersOf } from "../moe/mod.ts";
-import { imageTokens, type LvlmConfig, moeLayers } from "./config.ts";
+import {
+  imageTokens,
+  type LanguageConfig,
+  type LvlmConfig,
+  moeLayers,
+  type VisionConfig,
+} from "./config.ts";
 
 /** One line of a model's summary. */
 export interface SummaryRow {
@@ -26,11 +32,47 @@ export interface Summary {
   active: number;
 }
 
+/** What can be counted: a model's configuration, or a published model's, which may have more parts. */
+export interface CountedConfig extends Pick<LvlmConfig, "preset" | "ffn" | "placement"> {
+  /** Sizes of the vision encoder. */
+  readonly vision: Readonly<VisionConfig> & {
+    /** Whether it has SigLIP's attention pooling at the end, which no patch features need. */
+    readonly pooling?: boolean;
+  };
+  /** Sizes of the language model. */
+  readonly language: Readonly<Omit<LanguageConfig, "ropeBase" | "epsilon">> & {
+    /** Heads of keys and values, if fewer than queries (Ainslie et al. 2023, arXiv 2305.13245). */
+    readonly keyValueHeads?: number;
+  };
+}
+
+/** Weights of the matrices of one block of a vision encoder. */
+export function visionBlockWeights({ width, hidden }: VisionConfig): number {
+  return 4 * width ** 2 + 2 * width * hidden;
+}
+
+/** Weights of the attention of one block of a language model. */
+export function attentionWeights(
+  { width, heads, keyValueHeads = heads }: CountedConfig["language"],
+): number {
+  return 2 * width ** 2 + 2 * width * (width / heads * keyValueHeads);
+}
+
+/** Parameters of a vision encoder: patches with their positions, blocks, last norm, pooling. */
+function visionParameters(v: CountedConfig["vision"]): number {
+  const embedding = 3 * v.patch ** 2 * v.width + v.width + imageTokens(v) * v.width;
+  const norm = 2 * v.width, mlpBiases = v.hidden + v.width, attentionBiases = 4 * v.width;
+  const block = visionBlockWeights(v) + attentionBiases + mlpBiases + 2 * norm;
+  // A block with one norm, and the query that it pools with.
+  const pooling = v.pooling ? block - norm + v.width : 0;
+  return embedding + v.layers * block + norm + pooling;
+}
+
 /**
  * Counts the parameters of a configuration, experts included, part by part, and those that one token
  * uses. As the paper counts, vision encoder, connector and both embedding matrices are active.
  */
-export function summarize(config: LvlmConfig): Summary {
+export function summarize(config: CountedConfig): Summary {
   const { vision: v, language: l, ffn } = config;
   const sparse = moeLayers(config.placement, l.layers);
   const experts = ffn.experts.length;
@@ -39,16 +81,13 @@ export function summarize(config: LvlmConfig): Summary {
   const isMixture = experts > 1 && sparse.length > 0;
   const mixtures = isMixture ? sparse.length : 0;
   const routers = routersOf(ffn).map((r) => r.experts.length * l.width);
-  const visionBlock = 4 * v.width ** 2 + 4 * v.width + 2 * v.width * v.hidden + v.hidden + v.width +
-    4 * v.width;
   const rows: SummaryRow[] = [];
   const add = (part: string, shape: string, total: number, active = total) =>
     rows.push({ part, shape, total, active });
   add(
     "vision encoder",
     `${v.layers} blocks of ${v.width}, ${imageTokens(v)} patches of ${v.patch}×${v.patch}`,
-    3 * v.patch ** 2 * v.width + v.width + imageTokens(v) * v.width + v.layers * visionBlock +
-      2 * v.width,
+    visionParameters(v),
   );
   add(
     "connector",
@@ -56,7 +95,12 @@ export function summarize(config: LvlmConfig): Summary {
     v.width * l.width + l.width + l.width ** 2 + l.width,
   );
   add("token embedding", `${l.vocabulary} × ${l.width}`, l.vocabulary * l.width);
-  add("attention", `${l.layers} layers, ${l.heads} heads`, l.layers * 4 * l.width ** 2);
+  const grouped = l.keyValueHeads ? `, ${l.keyValueHeads} of keys and values` : "";
+  add(
+    "attention",
+    `${l.layers} layers, ${l.heads} heads${grouped}`,
+    l.layers * attentionWeights(l),
+  );
   add("norms", `${2 * l.layers + 1} × ${l.width}`, (2 * l.layers + 1) * l.width);
   if (l.layers > mixtures) {
     add("dense FFN", `${l.layers - mixtures} layers of ${l.hidden}`, (l.layers - mixtures) * whole);

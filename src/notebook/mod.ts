@@ -11,6 +11,16 @@
  * @module
  */
 
+export {
+  accountingTable,
+  costTable,
+  type CountedModel,
+  foundInParameters,
+  parameterParts,
+  stepTimes,
+  type StepTimesOptions,
+  timeTable,
+} from "./cost.ts";
 export { flush } from "./display.ts";
 export { type Interruptible, interruptible } from "./interruptible.ts";
 export { LiveLoss } from "./live_loss.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { lvlmConfig, summarize, type Summary } from "../models/mod.ts";
+import { lvlmConfig } from "../models/mod.ts";
 import {
   accuracyByFamily,
   activationProportions,
@@ -19,7 +19,6 @@ import {
   type PairedDifference,
   pairedDifferences,
   parameterBars,
-  type PartParameters,
 } from "../plot/mod.ts";
 import {
   accuracies,
@@ -35,8 +34,8 @@ import {
   type Study,
   studyOf,
   type StudyResults,
-  type VariantRecord,
 } from "../study/mod.ts";
+import { parameterParts } from "./cost.ts";
 import type { Markdown } from "./markdown.ts";
 import { notRecorded } from "./study_tables.ts";
 
@@ -211,29 +210,10 @@ export function parameterFigure(results: StudyResults, study: Study | string): S
   const whole = studyOf(study);
   const variants = whole.variants.flatMap(({ name, label }) => {
     const record = results.variants.find((v) => v.name === name);
-    return record ? [{ name: label, parts: partsOf(record) }] : [];
+    if (!record) return [];
+    const { preset, ffn, placement } = record.config;
+    return [{ name: label, parts: parameterParts(lvlmConfig(preset, { ffn, placement })) }];
   });
   if (variants.length === 0) return notRecorded(whole);
   return parameterBars([{ title: `here, ${results.scale}`, variants }]);
-}
-
-/** Parts of a model as the figure stacks them, and the words that their rows begin with. */
-const PARTS: readonly (readonly [part: string, begins: RegExp])[] = [
-  ["vision encoder", /^vision/],
-  ["connector", /^connector/],
-  ["embedding and head", /^(token embedding|language head)/],
-  ["dense FFN", /^dense FFN/],
-  ["experts and routers", /^(experts|always-on|router)/],
-  ["attention and norms", /./],
-];
-
-function partsOf({ config: { preset, ffn, placement } }: VariantRecord): PartParameters[] {
-  const { rows } = summarize(lvlmConfig(preset, { ffn, placement }));
-  const placeOf = ({ part }: Summary["rows"][number]) =>
-    PARTS.find(([, begins]) => begins.test(part))![0];
-  return PARTS.map(([part]) => {
-    const own = rows.filter((row) => placeOf(row) === part);
-    const sum = (count: "total" | "active") => own.reduce((n, row) => n + row[count], 0);
-    return { part, total: sum("total"), active: sum("active") };
-  });
 }

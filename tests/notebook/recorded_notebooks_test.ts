@@ -102,7 +102,7 @@ for (const [name, notebook] of STUDIES) {
     const { cells } = notebook;
     assertMatch(sourceText(cells[0]), /^# .*\n\n\*\*Question\.\*\* [^]*arXiv 2508\.09779/);
     assertMatch(sourceText(cells[1]), /await show\(\s*paperTable\(/);
-    assertMatch(sourceText(cells.at(-2)!), /^await show\(\s*foundHere\(/);
+    assertMatch(sourceText(cells.at(-2)!), /^await show\(\s*found[A-Z]\w+\(/);
     assertMatch(sourceText(cells.at(-1)!), /^What this cannot say:\n\n- /);
     for (const { number, cell } of codeCells(notebook)) {
       assertMatch(sourceText(cell), /^(await|const) /m, `cell ${number} shows nothing`);
