@@ -101,9 +101,9 @@ export async function conformance(
   );
   if (cases.some(({ group }) => /(^|\/)(models|moiie_official)\//.test(group))) {
     print(
-      `Of language models: logits where there is no padding, losses, generated tokens, gradients, ` +
-        `weights after AdamW; not hidden states, attention probabilities and router logits, which ` +
-        `the library's model does not give away.`,
+      `Of published models everything that a file holds, except at positions of padding: hidden ` +
+        `states, attention probabilities, logits, losses, routing, generated tokens, gradients, ` +
+        `weights after AdamW.`,
     );
   }
   const outcomes: Outcome[] = [];

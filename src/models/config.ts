@@ -8,6 +8,7 @@ import {
   type RoutingOptions,
 } from "../moe/mod.ts";
 import { checkNames, MODEL_OPTIONS } from "./names.ts";
+import type { RopeScaling } from "./rope.ts";
 
 /** A vision transformer (Dosovitskiy et al. 2021). */
 export interface VisionConfig {
@@ -41,6 +42,15 @@ export interface LanguageConfig {
   ropeBase: number;
   /** ε of the norms. */
   epsilon: number;
+  /**
+   * Of published models: heads of keys and values, each for a run of query heads (Ainslie et al. 2023,
+   * arXiv 2305.13245). Default `heads`.
+   */
+  keyHeads?: number;
+  /** Of published models: width of a head. Default `width / heads`. */
+  headSize?: number;
+  /** Of published models: how the rotary embedding is stretched. Default not at all. */
+  ropeScaling?: RopeScaling;
 }
 
 /**
@@ -124,7 +134,7 @@ export interface LvlmOptions {
   /** Changes to the vision encoder's sizes. */
   vision?: Partial<VisionConfig>;
   /** Changes to the language model's sizes. */
-  language?: Partial<LanguageConfig>;
+  language?: Partial<Omit<LanguageConfig, "keyHeads" | "headSize" | "ropeScaling">>;
 }
 
 /**

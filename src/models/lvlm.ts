@@ -17,6 +17,7 @@ import {
   type Norm,
   normal,
   parameters,
+  selfAttention,
 } from "../nn/mod.ts";
 import {
   applyFeedForward,
@@ -32,7 +33,6 @@ import {
   cast,
   cat,
   checkpoint,
-  cos,
   equal,
   expand,
   greaterEqual,
@@ -47,17 +47,15 @@ import {
   permute,
   type Random,
   reshape,
-  rotaryAngles,
-  sin,
   squeeze,
   sum,
   take,
   type Tensor,
-  tensor,
   unsqueeze,
   where,
 } from "../tensor/mod.ts";
 import { imageTokens, type LanguageConfig, type LvlmConfig, type VisionConfig } from "./config.ts";
+import { rotary } from "./rope.ts";
 
 /** One block of the vision transformer. */
 export interface VisionBlock {
@@ -230,6 +228,8 @@ export interface ApplyOptions {
    * intermediate results: about a third more time for far less memory. Default false.
    */
   recompute?: boolean;
+  /** Give the hidden states and the attention probabilities too. Default false. */
+  hidden?: boolean;
 }
 
 /** What a forward pass gives. */
@@ -240,6 +240,13 @@ export interface LvlmOutputs {
   routings: Routing[];
   /** The layers they belong to, 0-based. */
   moeLayers: number[];
+  /**
+   * If asked for: the embeddings and the result of every block, `[B, T, D]` each; the last one is
+   * normalised, as Hugging Face's `hidden_states`.
+   */
+  hiddenStates?: Tensor[];
+  /** If asked for: how much each query looks at each key, `[B, heads, T, T]` for every block. */
+  attentions?: Tensor[];
 }
 
 /**
@@ -253,16 +260,6 @@ export function packedMask(segments: Tensor): Tensor {
   const mine = logicalOr(equal(key, 0), logicalAnd(equal(key, query), greaterEqual(key, 0)));
   const earlier = lessEqual(iota(shape, 2), iota(shape, 1));
   return unsqueeze(logicalAnd(mine, earlier), 1);
-}
-
-/** Cosines and sines of the rotary embedding, `[B, T, size]`, in LLaMA's layout. */
-function rotary(c: LanguageConfig, positions: Tensor): { cos: Tensor; sin: Tensor } {
-  const size = c.width / c.heads;
-  const frequencies = tensor(
-    Float32Array.from({ length: size / 2 }, (_, i) => c.ropeBase ** (-2 * i / size)),
-  );
-  const angles = rotaryAngles(frequencies, positions);
-  return { cos: cos(angles), sin: sin(angles) };
 }
 
 /**
@@ -280,16 +277,24 @@ export function applyLanguage(
   const { language: c } = config;
   const [b, t, width] = x.shape;
   const mask = packedMask(inputs.segments);
-  const turn = rotary(c, inputs.positions);
+  const turn = rotary(
+    { base: c.ropeBase, size: c.headSize ?? width / c.heads, scaling: c.ropeScaling },
+    inputs.positions,
+    inputs.valid,
+  );
   const modality = reshape(tokenTypes(inputs.modality, config.visionBoundary), [b * t]);
   const valid = reshape(inputs.valid, [b * t]);
   const routings: Routing[] = [], layers: number[] = [];
-  const { recompute = false } = options;
+  const hiddenStates = [x], attentions: Tensor[] = [];
+  const { recompute = false, hidden = false } = options;
   const keep = (part: (x: Tensor) => Tensor) => recompute ? checkpoint(part) : part;
+  const use = { heads: c.heads, keyHeads: c.keyHeads, mask, rotary: turn };
   model.blocks.forEach((block, i) => {
     x = keep((x) => {
       const h = applyNorm(block.norm1, x, c.epsilon);
-      x = add(x, applyAttention(block.attention, h, { heads: c.heads, mask, rotary: turn }));
+      const { output, probabilities } = selfAttention(block.attention, h, use);
+      if (hidden) attentions.push(probabilities);
+      x = add(x, output);
       const rows = reshape(applyNorm(block.norm2, x, c.epsilon), [b * t, width]);
       const noise = (all: Tensor | undefined) =>
         all && squeeze(narrow(all, 0, routings.length, 1), 0);
@@ -307,9 +312,13 @@ export function applyLanguage(
       }
       return add(x, reshape(y, [b, t, width]));
     })(x);
+    if (hidden) hiddenStates.push(x);
   });
-  const out = reshape(applyNorm(model.norm, x, c.epsilon), [b * t, width]);
-  return { logits: applyLinear(model.head, out), routings, moeLayers: layers };
+  const normalised = applyNorm(model.norm, x, c.epsilon);
+  const logits = applyLinear(model.head, reshape(normalised, [b * t, width]));
+  const outputs = { logits, routings, moeLayers: layers };
+  if (!hidden) return outputs;
+  return { ...outputs, hiddenStates: [...hiddenStates.slice(0, -1), normalised], attentions };
 }
 
 /** Image tokens by the chosen boundary rule: the published one drops each image's last token. */

@@ -1,6 +1,6 @@
 /**
- * Vision-language models: configurations and presets, the model itself, upcycling, accounting, and
- * weight files.
+ * Vision-language models: configurations and presets, the model itself, published models (Llama,
+ * Phi-3, Mixtral, CLIP, SigLIP, LLaVA), upcycling, accounting, and weight files.
  *
  * @module
  */
@@ -9,10 +9,28 @@ export * from "./config.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
+export * from "./llava.ts";
 export * from "./lvlm.ts";
+export * from "./multiscale.ts";
 export * from "./pretrained.ts";
 export * from "./published.ts";
+export {
+  LANGUAGE_TYPES,
+  languageConfig,
+  type PublishedConfig,
+  ropeScaling,
+} from "./published_config.ts";
+export {
+  applyPublishedLanguage,
+  type PublishedInputs,
+  type PublishedLanguage,
+  publishedLanguage,
+  type Weights,
+} from "./published_language.ts";
+export * from "./published_vision.ts";
+export * from "./rope.ts";
 export * from "./safetensors.ts";
 export { type CountedConfig, summarize, type Summary, type SummaryRow } from "./summary.ts";
 export * from "./upcycle.ts";
+export * from "./vision_tower.ts";
 export * from "./weights.ts";

@@ -27,7 +27,7 @@ const LANGUAGE: Readonly<Record<PublishedName, CountedConfig["language"]>> = {
     width: 4096,
     layers: 32,
     heads: 32,
-    keyValueHeads: 8,
+    keyHeads: 8,
     hidden: 14336,
   },
 };

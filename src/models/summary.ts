@@ -40,10 +40,9 @@ export interface CountedConfig extends Pick<LvlmConfig, "preset" | "ffn" | "plac
     readonly pooling?: boolean;
   };
   /** Sizes of the language model. */
-  readonly language: Readonly<Omit<LanguageConfig, "ropeBase" | "epsilon">> & {
-    /** Heads of keys and values, if fewer than queries (Ainslie et al. 2023, arXiv 2305.13245). */
-    readonly keyValueHeads?: number;
-  };
+  readonly language: Readonly<
+    Omit<LanguageConfig, "ropeBase" | "epsilon" | "headSize" | "ropeScaling">
+  >;
 }
 
 /** Weights of the matrices of one block of a vision encoder. */
@@ -53,9 +52,9 @@ export function visionBlockWeights({ width, hidden }: VisionConfig): number {
 
 /** Weights of the attention of one block of a language model. */
 export function attentionWeights(
-  { width, heads, keyValueHeads = heads }: CountedConfig["language"],
+  { width, heads, keyHeads = heads }: CountedConfig["language"],
 ): number {
-  return 2 * width ** 2 + 2 * width * (width / heads * keyValueHeads);
+  return 2 * width ** 2 + 2 * width * (width / heads * keyHeads);
 }
 
 /** Parameters of a vision encoder: patches with their positions, blocks, last norm, pooling. */
@@ -95,7 +94,7 @@ export function summarize(config: CountedConfig): Summary {
     v.width * l.width + l.width + l.width ** 2 + l.width,
   );
   add("token embedding", `${l.vocabulary} × ${l.width}`, l.vocabulary * l.width);
-  const grouped = l.keyValueHeads ? `, ${l.keyValueHeads} of keys and values` : "";
+  const grouped = l.keyHeads ? `, ${l.keyHeads} of keys and values` : "";
   add(
     "attention",
     `${l.layers} layers, ${l.heads} heads${grouped}`,

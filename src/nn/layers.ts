@@ -69,9 +69,9 @@ export function applyNorm(norm: Norm, x: Tensor, epsilon: number): Tensor {
 
 /** Multi-head self-attention with the three projections in one matrix (as Phi-3). */
 export interface Attention {
-  /** `[(heads + 2 keyHeads) × D/heads, D]`: queries, keys, values. */
+  /** `[(heads + 2 keyHeads) × head size, D]`: queries, keys, values. */
   qkv: Linear;
-  /** `[D, D]` */
+  /** `[D, heads × head size]` */
   output: Linear;
 }
 
@@ -83,7 +83,7 @@ export interface AttentionUse {
   keyHeads?: number;
   /** True where a query may see a key, `[B, 1, T, T]`; everything if missing. */
   mask?: Tensor;
-  /** Cosines and sines of the rotary embedding, `[B, T, D/heads]`; none if missing. */
+  /** Cosines and sines of the rotary embedding, `[B, T, head size]`; none if missing. */
   rotary?: { cos: Tensor; sin: Tensor };
 }
 
@@ -109,9 +109,30 @@ export function makeAttention(
 
 /** Self-attention. @param x `[B, T, D]` @returns `[B, T, D]` */
 export function applyAttention(layer: Attention, x: Tensor, use: AttentionUse): Tensor {
-  const [b, t, width] = x.shape;
+  return selfAttention(layer, x, use).output;
+}
+
+/**
+ * Self-attention and how much each query looks at each key. The weights decide the head size, which
+ * need not be D / heads.
+ *
+ * @param x `[B, T, D]` @returns output `[B, T, D]` and probabilities `[B, heads, T, T]`
+ * @throws {RangeError} if the heads do not divide the projections.
+ */
+export function selfAttention(
+  layer: Attention,
+  x: Tensor,
+  use: AttentionUse,
+): { output: Tensor; probabilities: Tensor } {
+  const [b, t] = x.shape;
   const { heads, keyHeads = heads } = use;
-  const size = width / heads;
+  const size = layer.qkv.weight.shape[0] / (heads + 2 * keyHeads);
+  if (!Number.isInteger(size)) {
+    throw new RangeError(
+      `attention: ${heads} query heads and twice ${keyHeads} key heads do not divide the ` +
+        `projections ${layer.qkv.weight}`,
+    );
+  }
   const all = reshape(applyLinear(layer.qkv, x), [b, t, heads + 2 * keyHeads, size]);
   const part = (from: number, count: number) =>
     permute(slice(all, undefined, undefined, { start: from, end: from + count }), [0, 2, 1, 3]);
@@ -121,11 +142,12 @@ export function applyAttention(layer: Attention, x: Tensor, use: AttentionUse): 
     q = applyRotary(q, use.rotary.cos, use.rotary.sin);
     k = applyRotary(k, use.rotary.cos, use.rotary.sin);
   }
-  const { output } = attention(q, k, v, { mask: use.mask });
-  return applyLinear(layer.output, reshape(permute(output, [0, 2, 1, 3]), [b, t, width]));
+  const { output, probabilities } = attention(q, k, v, { mask: use.mask });
+  const joined = reshape(permute(output, [0, 2, 1, 3]), [b, t, heads * size]);
+  return { output: applyLinear(layer.output, joined), probabilities };
 }
 
-/** Two linear layers with a GELU between them. */
+/** Two linear layers with an activation between them. */
 export interface Mlp {
   /** Widening layer. */
   up: Linear;
@@ -147,7 +169,15 @@ export function makeMlp(
   };
 }
 
-/** down(gelu(up(x))). @param x `[..., in]` @returns `[..., out]` */
-export function applyMlp(layer: Mlp, x: Tensor): Tensor {
-  return applyLinear(layer.down, gelu(applyLinear(layer.up, x)));
+/**
+ * down(activation(up(x))).
+ *
+ * @param x `[..., in]` @param activation default GELU @returns `[..., out]`
+ */
+export function applyMlp(
+  layer: Mlp,
+  x: Tensor,
+  activation: (x: Tensor) => Tensor = gelu,
+): Tensor {
+  return applyLinear(layer.down, activation(applyLinear(layer.up, x)));
 }

@@ -7,8 +7,8 @@ import { type Case, Skip } from "./case.ts";
 import { containerCases } from "./containers.ts";
 import type { FileEntry, Folder } from "./folder.ts";
 import { imageCases } from "./images.ts";
-import { languageCases } from "./language_cases.ts";
 import { mixtureCases } from "./mixture.ts";
+import { modelCases } from "./model_cases.ts";
 import { operationCases } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 import { optimizerCases } from "./optimizers.ts";
@@ -40,7 +40,7 @@ function casesOf(folder: Folder, file: FileEntry): Case[] {
     return optimizerCases(folder, file, name) ?? operationCases(folder, file, OPERATIONS[name]);
   }
   if (top === "moiie") return mixtureCases(folder, file);
-  if (top === "moiie_official" || top === "models") return languageCases(folder, file);
+  if (top === "moiie_official" || top === "models") return modelCases(folder, file);
   return [unbuilt(group, name, "not built yet")];
 }
 

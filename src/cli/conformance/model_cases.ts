@@ -1,50 +1,30 @@
 /**
- * Cases on published language models: forward pass, greedy generation, gradients, steps of AdamW, a
- * short training run. A folder holds `config.json`, weights in one or several files, and files of
- * reference numbers. Hidden states, attention probabilities and router logits are left out: the
- * library's model does not give them away.
+ * Cases on published models: forward pass, greedy generation, gradients, steps of AdamW, a short
+ * training run. A folder holds `config.json`, weights in one or several files, and files of reference
+ * numbers, of which every one is compared.
  *
  * @module
  */
-import { applyLanguage, embed, type LvlmOutputs, tokenTypes } from "../../models/mod.ts";
-import { routerLoads } from "../../moe/mod.ts";
-import type { Safetensors } from "../../models/safetensors.ts";
-import {
-  add,
-  compile,
-  crossEntropy,
-  equal,
-  full,
-  gradients,
-  type HostTensor,
-  iota,
-  mul,
-  narrow,
-  reshape,
-  sub,
-  type Tensor,
-  tensor,
-  where,
-  zeros,
-} from "../../tensor/mod.ts";
+import { type PublishedConfig, tokenTypes } from "../../models/mod.ts";
+import { compile, gradients, sub, type Tensor, tensor } from "../../tensor/mod.ts";
 import { topological } from "../../tensor/grad.ts";
 import { AdamW } from "../../train/optimizer.ts";
 import type { Case } from "./case.ts";
 import { compare, type Comparison, expected, type Numbers } from "./compare.ts";
 import { type FileEntry, type Folder, objectAt } from "./folder.ts";
-import { type PublishedConfig, type PublishedModel, publishedModel } from "./language_model.ts";
-import { leaf } from "./operation.ts";
+import { generateGreedily } from "./generation.ts";
+import { type Given, givenOf, type Model, modelOf } from "./model_results.ts";
+import { routerResults } from "./router_results.ts";
 
 /** A model of a folder, with the leaves it is made of. */
 interface Loaded {
-  readonly config: PublishedConfig;
   readonly weights: ReadonlyMap<string, Tensor>;
-  readonly model: PublishedModel;
+  readonly model: Model;
 }
 
 /** Reads the model beside a file. */
 function load(folder: Folder, group: string): Loaded {
-  const config = objectAt(folder.json(`${group}/config.json`), group) as unknown as PublishedConfig;
+  const config: PublishedConfig = objectAt(folder.json(`${group}/config.json`), group);
   const weights = new Map<string, Tensor>();
   for (const file of folder.files) {
     if (file.kind !== "weights" || !file.path.startsWith(`${group}/`)) continue;
@@ -53,133 +33,101 @@ function load(folder: Folder, group: string): Loaded {
       weights.set(name, tensor(data.float32(name), { shape, name }));
     }
   }
-  return { config, weights, model: publishedModel(config, weights) };
+  return { weights, model: modelOf(config, weights) };
 }
 
-/** What a model is given, as tensors `[B, T]`; embeddings in place of tokens where there are any. */
-interface Given {
-  readonly tokens?: Tensor;
-  readonly embeddings?: Tensor;
-  readonly positions?: Tensor;
-  readonly mask?: Tensor;
-  readonly types?: Tensor;
+/** A result of a model, read. */
+interface Read {
+  readonly shape: readonly number[];
+  readonly values: Numbers;
+  /** 0 for rows that are not compared: padding. */
+  readonly rows?: ArrayLike<number>;
 }
 
-/** The inputs of a file. */
-function given(data: Safetensors): Given & { labels: Tensor } {
-  const find = (name: string) =>
-    data.has(`in.${name}`) ? leaf(data.tensor(`in.${name}`), name) : undefined;
-  return {
-    tokens: find("input_ids"),
-    embeddings: find("inputs_embeds"),
-    positions: find("position_ids"),
-    mask: find("attention_mask"),
-    types: find("token_type_ids"),
-    labels: find("labels")!,
-  };
-}
-
-/** Logits and routing of the library's model. */
-function forward({ language, config }: PublishedModel, it: Given): LvlmOutputs {
-  const x = it.embeddings ?? embed(language, it.tokens!, undefined);
-  const [batch, length] = x.shape, shape = [batch, length];
-  const valid = it.mask ?? full(shape, 1, "i32");
-  return applyLanguage(language, config, x, {
-    tokens: it.tokens ?? zeros(shape, "i32"),
-    positions: it.positions ?? iota(shape, 1),
-    segments: where(equal(valid, 0), -1, zeros(shape, "i32")),
-    modality: it.types ?? zeros(shape, "i32"),
-    valid,
-  });
-}
-
-/** The losses by their names in the files. */
-function losses(model: PublishedModel, it: Given & { labels: Tensor }): Map<string, Tensor> {
-  const { logits, routings } = forward(model, it);
-  const [batch, length] = it.labels.shape, classes = logits.shape[1], rows = batch * (length - 1);
-  const all = reshape(logits, [batch, length, classes]);
-  const loss = crossEntropy(
-    reshape(narrow(all, 1, 0, length - 1), [rows, classes]),
-    reshape(narrow(it.labels, 1, 1, length - 1), [rows]),
-  );
-  const found = new Map([["logits", all], ["loss", loss]]);
-  const names = model.coefficients.length > 1 ? ["aux_loss_lan", "aux_loss_vis"] : ["aux_loss"];
-  let total = loss;
-  routerLoads(routings).forEach((load, r) => {
-    found.set(names[r], load.loss);
-    total = add(total, mul(load.loss, model.coefficients[r]));
-  });
-  // The published mixtures count the balancing losses into their `loss`.
-  return found.set("loss", total).set("total_loss", total);
-}
-
-/** The rows of `[B, T, ...]` where the mask is not 0. */
-function rowsOf(values: Numbers, mask: ArrayLike<number>): number[] {
-  const width = values.length / mask.length;
-  return Array.from(mask).flatMap((m, row) =>
-    m === 0 ? [] : Array.from({ length: width }, (_, i) => Number(values[row * width + i]))
+/** The values of the rows that count. */
+function rowsOf(values: Numbers, rows: ArrayLike<number>): number[] {
+  const width = values.length / rows.length;
+  return Array.from(rows).flatMap((counts, row) =>
+    counts === 0 ? [] : Array.from({ length: width }, (_, i) => Number(values[row * width + i]))
   );
 }
 
-/** A forward pass: logits where there is no padding, losses, and what greedy generation writes. */
+/** Compares a result with what a file holds, except for rows of padding. */
+function compareResult(file: FileEntry, folder: Folder, name: string, got: Read): Comparison {
+  const want = expected(file, folder.open(file), name);
+  const { shape, values, rows } = got;
+  if (!rows || shape.join() !== want.shape.join()) {
+    return compare({ shape, values, approximate: true }, want);
+  }
+  const wanted = rowsOf(want.values, rows), some = [wanted.length];
+  return compare(
+    { shape: some, values: rowsOf(values, rows), approximate: true },
+    { ...want, values: wanted, shape: some },
+  );
+}
+
+/** Which rows of a result count, given which tokens do. */
+function countedRows(
+  name: string,
+  { shape }: Tensor,
+  mask: { shape: readonly number[]; values: ArrayLike<number> } | undefined,
+): number[] | undefined {
+  if (!mask || !/^(logits$|hidden_states\.|attentions\.)/.test(name)) return undefined;
+  const [batch, length] = mask.shape, heads = name.startsWith("attentions") ? shape[1] : 1;
+  return Array.from(
+    { length: batch * heads * length },
+    (_, i) => mask.values[Math.floor(i / (heads * length)) * length + i % length],
+  );
+}
+
+/** A forward pass: everything that the file holds. */
 async function runForward(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const { model } = load(folder, group), data = folder.open(file);
+  const { model } = load(folder, group), data = folder.open(file), given = givenOf(file, data);
+  const { tensors, routings } = model.results(given, file);
+  const mask = given.attention_mask && {
+    shape: given.attention_mask.shape,
+    values: data.tensor("in.attention_mask").data as Int32Array,
+  };
+  const routed = await routerResults(routings, mask?.values);
   const comparisons: Comparison[] = [];
-  const found = losses(model, given(data));
-  const mask = data.has("in.attention_mask")
-    ? data.tensor("in.attention_mask").data as Int32Array
-    : undefined;
-  for (const [name, t] of found) {
-    if (!file.tensors[`out.${name}`]) continue;
-    const want = expected(file, data, `out.${name}`), values = await t.data();
-    const filter = (x: Numbers) => mask && name === "logits" ? rowsOf(x, mask) : x;
-    const got = { shape: t.shape, values, approximate: true };
-    if (t.shape.join() !== want.shape.join()) comparisons.push(compare(got, want));
-    else {
-      const wanted = filter(want.values), shape = [wanted.length];
-      const part = { shape, values: filter(values), approximate: true };
-      comparisons.push(compare(part, { ...want, values: wanted, shape }));
+  for (const [whole, { role }] of Object.entries(file.tensors)) {
+    if (role !== "out") continue;
+    const name = whole.replace(/^out\./, ""), t = tensors.get(name), router = routed.get(name);
+    if (t) {
+      const rows = countedRows(name, t, mask);
+      const got = { shape: t.shape, values: await t.data(), rows };
+      comparisons.push(compareResult(file, folder, whole, got));
+    } else if (router) comparisons.push(compareResult(file, folder, whole, router));
+    else if (name === "generate.new_tokens" && model.writes) {
+      const want = expected(file, data, whole), start = givenOf(file, data, "in.generate.");
+      const values = await generateGreedily(model, start, file, want.shape.at(-1)!);
+      comparisons.push(compare({ shape: want.shape, values }, want));
+    } else {
+      const message = "the model does not compute it";
+      comparisons.push({ name: whole, passed: false, allowance: false, message });
     }
   }
-  if (data.has("in.generate.input_ids")) comparisons.push(await generate(model, file, data));
   return comparisons;
 }
 
-/** Greedy generation, with the tokens to come as padding. */
-async function generate(
-  model: PublishedModel,
-  file: FileEntry,
-  data: Safetensors,
-): Promise<Comparison> {
-  const want = expected(file, data, "out.generate.new_tokens");
-  const start = Array.from(data.tensor("in.generate.input_ids").data as Int32Array);
-  const length = start.length + want.values.length, shape = [1, length];
-  const logitsOf = compile(({ tokens, mask }: { tokens: Tensor; mask: Tensor }) => ({
-    logits: forward(model, { tokens, mask }).logits,
-  }));
-  const tokens = [...start];
-  while (tokens.length < length) {
-    const padded = (f: (i: number) => number): HostTensor => ({
-      data: Int32Array.from({ length }, (_, i) => f(i)),
-      shape,
-    });
-    const { logits } = await logitsOf({
-      tokens: padded((i) => tokens[i] ?? 0),
-      mask: padded((i) => i < tokens.length ? 1 : 0),
-    });
-    const classes = logits.shape[1], values = await logits.data();
-    const last = values.subarray((tokens.length - 1) * classes, tokens.length * classes);
-    tokens.push(last.indexOf(Math.max(...last)));
-  }
-  logitsOf.dispose();
-  return compare({ shape: want.shape, values: tokens.slice(start.length) }, want);
+/** Inputs, and the file they are of. */
+interface Batch {
+  readonly given: Given;
+  readonly file: FileEntry;
 }
 
 /** The forward pass that gradients and training steps are about: the folder's `io.safetensors`. */
-function batchOf(folder: Folder, group: string): Safetensors {
+function batchOf(folder: Folder, group: string): Batch {
   const io = folder.files.find((f) => f.path === `${group}/io.safetensors`);
   if (!io) throw new RangeError(`${group} has no io.safetensors in the index`);
-  return folder.open(io);
+  return { file: io, given: givenOf(io, folder.open(io)) };
+}
+
+/** What the gradients are of. */
+function totalLoss(model: Model, { given, file }: Batch): Tensor {
+  const loss = model.results(given, file).tensors.get("total_loss");
+  if (!loss) throw new RangeError(`${file.path} has no labels: there is no loss`);
+  return loss;
 }
 
 /** A weight by name, or an error. */
@@ -191,7 +139,7 @@ function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
 
 async function runGradients(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
   const { model, weights } = load(folder, group), data = folder.open(file);
-  const total = losses(model, given(batchOf(folder, group))).get("total_loss")!;
+  const total = totalLoss(model, batchOf(folder, group));
   const names = Object.keys(file.tensors);
   const wrt = names.map((name) => weightOf(weights, name));
   const f = compile(() => ({ grads: gradients(total, wrt) }));
@@ -206,9 +154,9 @@ async function runGradients(folder: Folder, file: FileEntry, group: string): Pro
 }
 
 /** A compiled step on the folder's batch: the loss before it, the gradients' norm, the update. */
-function stepOf({ model, weights }: Loaded, it: Given & { labels: Tensor }, optimizer: AdamW) {
+function stepOf({ model, weights }: Loaded, batch: Batch, optimizer: AdamW) {
   return compile(({ hyper }: { hyper: Tensor }) => {
-    const loss = losses(model, it).get("total_loss")!;
+    const loss = totalLoss(model, batch);
     const named = [...optimizer.parameters.keys()].map((name) => weights.get(name)!);
     const { effect, gradientNorm } = optimizer.update(gradients(loss, named), hyper);
     return { loss, gradientNorm, effect };
@@ -223,9 +171,9 @@ async function runAdamW(folder: Folder, file: FileEntry, group: string): Promise
     eps: number;
     weight_decay: number;
   };
-  const batch = given(batchOf(folder, group));
+  const batch = batchOf(folder, group);
   // Torch leaves parameters alone that the loss does not depend on, weight decay included.
-  const used = new Set(topological([losses(loaded.model, batch).get("total_loss")!]));
+  const used = new Set(topological([totalLoss(loaded.model, batch)]));
   const parameters = new Map([...loaded.weights].filter(([, t]) => used.has(t)));
   const optimizer = new AdamW([{ name: "all", parameters }], {
     betas,
@@ -238,9 +186,13 @@ async function runAdamW(folder: Folder, file: FileEntry, group: string): Promise
     const at = Number(/^step(\d+)\./.exec(name)?.[1]);
     if (at > 0) steps.set(at, [...steps.get(at) ?? [], name]);
   }
-  const comparisons: Comparison[] = [];
-  for (let t = 1; t <= Math.max(0, ...steps.keys()); t++) {
-    await step({ hyper: { data: optimizer.hyper(lr, t), shape: optimizer.hyperShape } });
+  const comparisons: Comparison[] = [], losses: number[] = [];
+  const before = file.tensors.loss_before_each_step?.shape[0] ?? 0;
+  for (let t = 1; t <= Math.max(before, ...steps.keys()); t++) {
+    const { loss } = await step({
+      hyper: { data: optimizer.hyper(lr, t), shape: optimizer.hyperShape },
+    });
+    losses.push(await loss.item());
     for (const name of steps.get(t) ?? []) {
       const w = weightOf(loaded.weights, name.replace(/^step\d+\./, ""));
       const got = { shape: w.shape, values: await w.data(), approximate: true };
@@ -249,6 +201,10 @@ async function runAdamW(folder: Folder, file: FileEntry, group: string): Promise
   }
   step.dispose();
   optimizer.dispose();
+  if (before > 0) {
+    const got = { shape: [before], values: losses.slice(0, before), approximate: true };
+    comparisons.push(compare(got, expected(file, data, "loss_before_each_step")));
+  }
   return comparisons;
 }
 
@@ -275,7 +231,7 @@ async function runTraining(folder: Folder, file: FileEntry, group: string): Prom
     { name: "decay", parameters: new Map(decays), weightDecay: weight_decay },
     { name: "none", parameters: new Map(all.filter((w) => !decays.includes(w))), weightDecay: 0 },
   ], { betas, epsilon: eps, clipNorm: clip === undefined ? undefined : Number(clip) });
-  const step = stepOf(loaded, given(batchOf(folder, group)), optimizer);
+  const step = stepOf(loaded, batchOf(folder, group), optimizer);
   const rates = list("lr"), found: number[] = [], norms: number[] = [];
   // One step more than there are rates, for the loss after the last.
   for (const [t, rate] of [...rates, 0].entries()) {
@@ -296,7 +252,7 @@ async function runTraining(folder: Folder, file: FileEntry, group: string): Prom
 
 /** The authors' rule which tokens count as image tokens. */
 async function runMasks(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const types = given(batchOf(folder, group)).types!;
+  const types = batchOf(folder, group).given.token_type_ids;
   const vision = tokenTypes(types, "shifted");
   const masks = { vision_token_mask: vision, language_token_mask: sub(1, vision) };
   const data = folder.open(file), comparisons: Comparison[] = [];
@@ -317,7 +273,7 @@ function runner(file: FileEntry): typeof runForward | undefined {
 }
 
 /** The case of one file of a model's folder, or none if the file is an input of the others. */
-export function languageCases(folder: Folder, file: FileEntry): Case[] {
+export function modelCases(folder: Folder, file: FileEntry): Case[] {
   const run = runner(file);
   const [, group, name] = /^(.*)\/([^/]*)\.\w+$/.exec(file.path)!;
   if (!run) return [];
