@@ -51,6 +51,8 @@ export interface LanguageConfig {
   headSize?: number;
   /** Of published models: how the rotary embedding is stretched. Default not at all. */
   ropeScaling?: RopeScaling;
+  /** Of published models: a token sees this many tokens, itself the last. Default all before it. */
+  slidingWindow?: number;
 }
 
 /**
@@ -134,7 +136,9 @@ export interface LvlmOptions {
   /** Changes to the vision encoder's sizes. */
   vision?: Partial<VisionConfig>;
   /** Changes to the language model's sizes. */
-  language?: Partial<Omit<LanguageConfig, "keyHeads" | "headSize" | "ropeScaling">>;
+  language?: Partial<
+    Omit<LanguageConfig, "keyHeads" | "headSize" | "ropeScaling" | "slidingWindow">
+  >;
 }
 
 /**

@@ -66,7 +66,7 @@ export function publishedLlava(config: PublishedConfig, weights: Weights): Llava
       down: joinedLinear(weights, ["multi_modal_projector.linear_2"]),
     },
     activation: String(c.projector_hidden_act),
-    features: { layer: numberOf(c, "vision_feature_layer"), patchesOnly: strategy === "default" },
+    features: { layer: numberOf(c, "vision_feature_layer"), skip: strategy === "default" ? 1 : 0 },
     text: publishedLanguage(partOf(c, "text_config"), weights, "language_model."),
     imageToken: numberOf(c, "image_token_index"),
   };
@@ -82,7 +82,7 @@ export function imageFeatures(model: Llava, pixels: Tensor): Tensor {
 /**
  * Embeddings with image features in the places of the image tokens, one after the other over the
  * rows. There must be as many image tokens as features (a lazy graph cannot count them): see
- * {@linkcode expandImageTokens}.
+ * `expandImageTokens()`.
  *
  * @param x `[B, T, D]` @param isImage `[B, T]` bool @param features `[N, I, D]`
  * @throws {RangeError} if the shapes do not fit.

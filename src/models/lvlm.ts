@@ -252,14 +252,20 @@ export interface LvlmOutputs {
 /**
  * True where a query may see a key, `[B, 1, T, T]`: no later position, and of the row's texts only
  * the own one and the image.
+ *
+ * @param segments `[B, T]` i32, see `LanguageInputs`
+ * @param window the key is one of the last so many positions, the query's own among them. Default any.
  */
-export function packedMask(segments: Tensor): Tensor {
+export function packedMask(segments: Tensor, window?: number): Tensor {
   const [b, t] = segments.shape;
   const shape = [b, t, t];
   const query = expand(unsqueeze(segments, 2), shape), key = expand(unsqueeze(segments, 1), shape);
   const mine = logicalOr(equal(key, 0), logicalAnd(equal(key, query), greaterEqual(key, 0)));
   const earlier = lessEqual(iota(shape, 2), iota(shape, 1));
-  return unsqueeze(logicalAnd(mine, earlier), 1);
+  const seen = logicalAnd(mine, earlier);
+  if (window === undefined || window >= t) return unsqueeze(seen, 1);
+  const near = greaterEqual(iota(shape, 2), add(iota(shape, 1), 1 - window));
+  return unsqueeze(logicalAnd(seen, near), 1);
 }
 
 /**
@@ -276,7 +282,7 @@ export function applyLanguage(
 ): LvlmOutputs {
   const { language: c } = config;
   const [b, t, width] = x.shape;
-  const mask = packedMask(inputs.segments);
+  const mask = packedMask(inputs.segments, c.slidingWindow);
   const turn = rotary(
     { base: c.ropeBase, size: c.headSize ?? width / c.heads, scaling: c.ropeScaling },
     inputs.positions,

@@ -9,6 +9,7 @@ export * from "./config.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
+export * from "./image_tokens.ts";
 export * from "./llava.ts";
 export * from "./lvlm.ts";
 export * from "./multiscale.ts";

@@ -44,6 +44,7 @@ const DEFAULTS: Readonly<Record<string, PublishedConfig>> = {
     rope_theta: 1e6,
     num_experts_per_tok: 2,
     router_aux_loss_coef: 0.001,
+    output_router_logits: false,
   },
   clip_vision_model: {
     hidden_size: 768,
@@ -183,15 +184,13 @@ function longrope(config: PublishedConfig, s: PublishedConfig): RopeScaling {
 /**
  * Sizes of a published language model: Llama, Phi-3, Mixtral.
  *
- * @throws {RangeError} on what the library's language model does not have: another type, sliding
- * windows, another activation than SiLU, biases of the feed-forward layer, rotation of a part of a
- * head. @throws {SyntaxError} if a field has another type than it should.
+ * @throws {RangeError} on what the library's language model does not have: another type,
+ * another activation than SiLU, biases of the feed-forward layer, rotation of a part of a head. @throws {SyntaxError} if a field has another type than it should.
  */
 export function languageConfig(config: PublishedConfig): LanguageConfig {
   const c = withDefaults(config, LANGUAGE_TYPES);
   const unsupported = (what: string) =>
     new RangeError(`config.json of ${c.model_type}: ${what} is not supported here`);
-  if (c.sliding_window) throw unsupported(`sliding_window = ${c.sliding_window}`);
   if ((c.hidden_act ?? "silu") !== "silu") throw unsupported(`hidden_act = "${c.hidden_act}"`);
   if (c.mlp_bias) throw unsupported("mlp_bias");
   if ((c.partial_rotary_factor ?? 1) !== 1) throw unsupported("partial_rotary_factor");
@@ -217,5 +216,6 @@ export function languageConfig(config: PublishedConfig): LanguageConfig {
     keyHeads,
     headSize,
     ...(scaling && { ropeScaling: scaling }),
+    ...(has("sliding_window") && { slidingWindow: sizeIn(c, "sliding_window") }),
   };
 }

@@ -40,7 +40,7 @@ export interface PublishedLanguage {
   readonly config: Pick<LvlmConfig, "language" | "visionBoundary">;
   /** The weights. Matrices that are published in parts are joined. */
   readonly language: Language;
-  /** Coefficients of the balancing losses, by router; empty for a dense model. */
+  /** Coefficients of the balancing losses in its loss, by router; empty for a dense model. */
   readonly coefficients: readonly number[];
 }
 
@@ -86,6 +86,7 @@ export function publishedLanguage(
       `model.embed_tokens.weight is ${embedding}, config.json says [${vocabulary}, ${width}]`,
     );
   }
+  const head = c.tie_word_embeddings ? undefined : weights.get(`${prefix}lm_head.weight`);
   const layers = Array.from({ length: language.layers }, (_, i) => `${prefix}model.layers.${i}`);
   return {
     coefficients: coefficientsOf(c),
@@ -99,17 +100,20 @@ export function publishedLanguage(
         ffn: feedForward(c, weights, layer),
       })),
       norm: { weight: get("model.norm.weight") },
-      head: { weight: weights.get(`${prefix}lm_head.weight`) ?? embedding },
+      head: { weight: head ?? embedding },
     },
   };
 }
 
-/** Of Mixtral, or of the authors' text and image routers. */
+/**
+ * Of Mixtral, or of the authors' text and image routers; 0 where the published code leaves the loss
+ * out, which is where it does not keep the router's outputs.
+ */
 function coefficientsOf(c: PublishedConfig): number[] {
-  if (c.vis_router_aux_loss_coef !== undefined) {
-    return [numberOf(c, "lan_router_aux_loss_coef"), numberOf(c, "vis_router_aux_loss_coef")];
-  }
-  return c.router_aux_loss_coef === undefined ? [] : [numberOf(c, "router_aux_loss_coef")];
+  const coefficient = (router: string) =>
+    c[`output_${router}router_logits`] === false ? 0 : numberOf(c, `${router}router_aux_loss_coef`);
+  if (c.vis_router_aux_loss_coef !== undefined) return ["lan_", "vis_"].map(coefficient);
+  return c.router_aux_loss_coef === undefined ? [] : [coefficient("")];
 }
 
 /** The projections in one matrix, as Phi-3 has them. */

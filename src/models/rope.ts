@@ -5,6 +5,7 @@
  */
 import {
   add,
+  cast,
   cos,
   div,
   exp,
@@ -124,7 +125,7 @@ export function ropeFrequencies(rope: Rope, positions: Tensor, valid?: Tensor): 
     case "dynamic": {
       const { factor } = scaling;
       if (size === 2) return fixed(plain);
-      const length = div(longest(positions, valid), scaling.positions);
+      const length = div(cast(longest(positions, valid), "f32"), scaling.positions);
       const growth = log(maximum(sub(mul(length, factor), factor - 1), 1));
       const exponents = plain.map((_, i) => -2 * i / (size - 2));
       return mul(fixed(plain), exp(mul(fixed(exponents), growth)));

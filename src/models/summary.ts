@@ -41,7 +41,7 @@ export interface CountedConfig extends Pick<LvlmConfig, "preset" | "ffn" | "plac
   };
   /** Sizes of the language model. */
   readonly language: Readonly<
-    Omit<LanguageConfig, "ropeBase" | "epsilon" | "headSize" | "ropeScaling">
+    Omit<LanguageConfig, "ropeBase" | "epsilon" | "headSize" | "ropeScaling" | "slidingWindow">
   >;
 }
 

@@ -193,8 +193,8 @@ function applyPool(
 export interface FeatureChoice {
   /** Number of the hidden state, from the end if negative; -2 in LLaVA and the paper. */
   layer: number;
-  /** Without the class token, if the tower has one. */
-  patchesOnly: boolean;
+  /** How many tokens to leave out at the beginning: 1 for patches without a class token. */
+  skip: number;
 }
 
 /**
@@ -214,6 +214,6 @@ export function visionFeatures(
     throw new RangeError(`vision features: layer ${layer} of ${states} hidden states`);
   }
   const state = applyVisionTower(tower, c, pixels, { layers: at }).hiddenStates[at];
-  if (!choice.patchesOnly || !tower.classToken) return state;
-  return narrow(state, 1, 1, state.shape[1] - 1);
+  const { skip } = choice;
+  return skip === 0 ? state : narrow(state, 1, skip, state.shape[1] - skip);
 }

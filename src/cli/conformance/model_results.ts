@@ -207,7 +207,7 @@ function multiscaleResults(
   const features = multiscaleFeatures(
     images,
     { sizes, split },
-    (pieces) => visionFeatures(tower, config, pieces, { layer, patchesOnly: true }),
+    (pieces) => visionFeatures(tower, config, pieces, { layer, skip: tower.classToken ? 1 : 0 }),
   );
   return new Map([["features", features]]);
 }
