@@ -86,6 +86,7 @@ export {
   type Variant,
   variantNamed,
   withFirstStage,
+  writeReport,
 } from "./src/study/mod.ts";
 export {
   accountingTable,
@@ -110,6 +111,7 @@ export {
   routingFigure,
   show,
   stepTimes,
+  studyReport,
   studyTable,
   summary,
   table,

@@ -4,18 +4,27 @@
 import { emojiVqa } from "../data/mod.ts";
 import { duration, interruptible, StudyProgressLine, studyVersions } from "../notebook/mod.ts";
 import {
+  analysesFrom,
   gatherResults,
   mergeAnalyses,
   planStudy,
   resultsFrom,
   runStudy,
   shareOf,
+  storedAnalyses,
   StudyDatabase,
 } from "../study/mod.ts";
 import { analyse } from "./study_analyse.ts";
 import { ensureGpu } from "./setup.ts";
 import { HELP, type StudyCommand, studyCommand, type StudyOptions } from "./study_options.ts";
-import { exportResults, runsText, statusText, tablesText } from "./study_print.ts";
+import {
+  exportResults,
+  pagePath,
+  runsText,
+  statusText,
+  tablesText,
+  writePage,
+} from "./study_print.ts";
 import { run } from "./system.ts";
 
 const log = (line: string) => console.log(line);
@@ -86,12 +95,29 @@ async function train(
   return outcome.complete;
 }
 
+/** Prints the tables of results that lie somewhere, and writes their pages. */
+async function show({ study, scale, report }: StudyOptions, from: string): Promise<number> {
+  const found = await resultsFrom(from, scale);
+  if (report !== undefined && found.length > 1) {
+    throw new RangeError(
+      `--report ${report}: ${from} has results of ${found.length} devices, and a page is about one; ` +
+        "name one of its files: --from FILE",
+    );
+  }
+  for (const results of found) log(tablesText(study, results));
+  if (study.name !== "paper" && report === undefined) return 0;
+  const analyses = await analysesFrom(from);
+  log("");
+  for (const results of found) {
+    const path = report ?? pagePath(study, results);
+    log(`page: ${await writePage(path, study, results, analyses)}`);
+  }
+  return 0;
+}
+
 async function runOptions(options: StudyOptions): Promise<number> {
   const { study, scale, seeds, steps, shard, db, list } = options;
-  if (options.from !== undefined) {
-    for (const results of await resultsFrom(options.from, scale)) log(tablesText(study, results));
-    return 0;
-  }
+  if (options.from !== undefined) return await show(options, options.from);
   using database = await openDatabase(db, true);
   const all = planStudy(study, { scale, seeds, steps });
   database.plan(study.name, all);
@@ -103,17 +129,25 @@ async function runOptions(options: StudyOptions): Promise<number> {
   const plans = shareOf(all, shard);
   const done = plans.filter((p) => isDone(p.id)).length;
   log(`${study.title}: ${plans.length} runs, ${done} of them done, recorded in ${db}`);
+  if (steps !== undefined) {
+    log(
+      `SMOKE RUN: ${steps} steps a stage and few questions, to see that everything works. Its ` +
+        "numbers mean nothing; they are kept apart from those of real runs.",
+    );
+  }
   const complete = done === plans.length || await train(database, plans, options);
   const finished = all.filter((p) => p.kind === "model" && isDone(p.id)).map((p) => p.id);
-  if (finished.length > 0) {
-    log("");
-    log(tablesText(study, gatherResults(database, { ids: finished })));
-    log("");
-  }
+  const results = finished.length > 0 ? gatherResults(database, { ids: finished }) : undefined;
+  if (results) log(`\n${tablesText(study, results)}\n`);
   const seconds = all.reduce((n, { id }) => n + database.run(id)!.seconds, 0);
   log(`${finished.length} models, ${duration(seconds)} of work`);
+  if (steps !== undefined) log("for numbers that mean something, leave out --steps");
   if (options.export !== undefined) {
     for (const path of await exportResults(database, options.export)) log(`written: ${path}`);
+  }
+  if (results && (study.name === "paper" || options.report !== undefined)) {
+    const path = options.report ?? pagePath(study, results);
+    log(`page: ${await writePage(path, study, results, storedAnalyses(database))}`);
   }
   return complete ? 0 : 1;
 }
@@ -145,7 +179,8 @@ async function main(command: StudyCommand): Promise<number> {
 try {
   Deno.exit(await main(readCommand()));
 } catch (error) {
-  if (!(error instanceof RangeError || error instanceof Deno.errors.NotFound)) throw error;
+  const told = [RangeError, SyntaxError, Deno.errors.NotFound];
+  if (!(error instanceof Error && told.some((kind) => error instanceof kind))) throw error;
   console.error(error.message);
   Deno.exit(1);
 }

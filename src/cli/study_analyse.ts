@@ -1,9 +1,8 @@
 /** `deno task study analyse`: what the experts of finished runs do. */
 import { type EmojiVqa, emojiVqa } from "../data/mod.ts";
-import { table } from "../notebook/mod.ts";
+import { expertScoresTable, table } from "../notebook/mod.ts";
 import {
   analyseRun,
-  expertScores,
   keptWeights,
   type RunAnalysis,
   type RunRow,
@@ -64,24 +63,8 @@ function mixtures(database: StudyDatabase, only: readonly string[] | undefined):
 
 /** Accuracies of the changed models of a variant, a row each. */
 function scoresText(analyses: readonly RunAnalysis[], variant: string): string {
-  const kept = expertScores(analyses, { variant });
-  const ablated = expertScores(analyses, { variant, from: "ablated" });
-  const mine = analyses.filter((a) => a.variant === variant);
-  const cell = ({ mean, low, high }: { mean: number; low?: number; high?: number }) =>
-    low === undefined
-      ? mean.toFixed(1)
-      : `${mean.toFixed(1)} [${low.toFixed(1)}, ${high!.toFixed(1)}]`;
-  const row = (name: string, of: (i: number) => Parameters<typeof cell>[0]) => [
-    name,
-    ...kept.map((_, i) => cell(of(i))),
-  ];
-  const rows = [
-    row("all experts", (i) => kept[i].full!),
-    ...kept[0].rows.map((r, at) => row(`${r.kept} alone`, (i) => kept[i].rows[at])),
-    ...ablated[0].rows.map((r, at) => row(r.kept, (i) => ablated[i].rows[at])),
-  ];
-  const title = `${mine[0].label}: accuracy in %, split ${mine[0].split}, ${mine.length} seeds`;
-  return `\n${title}\n\n${table(["", ...kept.map((k) => k.benchmark)], rows)}`;
+  const found = expertScoresTable(analyses.filter((a) => a.variant === variant));
+  return `\n${found.title}\n\n${table(found.head, found.rows)}\n\n${found.caption}`;
 }
 
 async function exists(path: string): Promise<boolean> {

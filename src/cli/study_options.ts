@@ -11,7 +11,8 @@ const SCALES: readonly ScaleName[] = ["tiny", "small", "full"];
 export const HELP =
   `deno task study NAME [--scale tiny|small|full] [--seeds N|A,B,…] [--only VARIANT,…]
                 [--steps N] [--shard I/N] [--db FILE] [--keep] [--list] [--export PLACE]
-deno task study NAME --from PLACE [--scale …]
+                [--report FILE.html]
+deno task study NAME --from PLACE [--scale …] [--report FILE.html]
 deno task study status [--scale …] [--db FILE]
 deno task study merge FILE… --into FILE
 deno task study analyse [--scale …] [--db FILE] [--only VARIANT,…] [--limit N] [--export FILE.json]
@@ -27,6 +28,7 @@ NAME: ${STUDIES.map((s) => s.name).join(", ")}
   --keep    keep the weights of finished runs, in the folder FILE.runs
   --list    only list the runs and their states
   --export  write all finished runs of the file as JSON: a file, or a folder for one file a device
+  --report  write a page with all tables and figures; \`paper\` always does, to runs/RESULTS/paper.html
   --from    train nothing, print the tables of exported results: a file, a folder, or a .db
 
 analyse looks at the experts of finished runs whose weights were kept: routing, paths, similarity, and the
@@ -56,6 +58,8 @@ export interface StudyOptions {
   export?: string;
   /** File or folder to read results from, instead of training. */
   from?: string;
+  /** File to write the page to. */
+  report?: string;
 }
 
 /** What is to be done. */
@@ -98,6 +102,7 @@ export function studyCommand(args: readonly string[]): StudyCommand | undefined 
       list: { type: "boolean", default: false },
       export: { type: "string" },
       from: { type: "string" },
+      report: { type: "string" },
       into: { type: "string" },
       limit: { type: "string" },
       // What happens anyway; named so that one may say it.
@@ -136,6 +141,7 @@ export function studyCommand(args: readonly string[]): StudyCommand | undefined 
       list: values.list,
       export: values.export,
       from: values.from,
+      report: values.report,
     },
   };
 }

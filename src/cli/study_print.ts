@@ -1,14 +1,16 @@
 /** What `deno task study` prints and writes. */
-import { duration, table } from "../notebook/mod.ts";
+import { duration, studyReport, table } from "../notebook/mod.ts";
 import {
   gatherResults,
   resultsFileName,
+  type RunAnalysis,
   type RunRow,
   STALE_SECONDS,
   type Study,
   type StudyDatabase,
   type StudyResults,
   studyTables,
+  writeReport,
   writeResults,
 } from "../study/mod.ts";
 
@@ -77,4 +79,23 @@ export async function exportResults(database: StudyDatabase, place: string): Pro
     paths.push(path);
   }
   return paths;
+}
+
+/** Where a study's page is written: a folder for each scale and device, smoke runs apart. */
+export function pagePath(study: Study, { scale, devices, variants }: StudyResults): string {
+  const name = resultsFileName(scale, devices.length === 1 ? devices[0] : "all")
+    .replace(/\.json$/, "");
+  const smoke = variants.some((v) => v.config.limit !== undefined) ? "_smoke" : "";
+  return `runs/${name}${smoke}/${study.name}.html`;
+}
+
+/** Writes a page with all tables and figures of a study. @returns its path */
+export async function writePage(
+  path: string,
+  study: Study,
+  results: StudyResults,
+  analyses: readonly RunAnalysis[],
+): Promise<string> {
+  await writeReport(path, await studyReport(results, study, { analyses }));
+  return path;
 }

@@ -43,6 +43,8 @@ export {
   routingFigure,
   type StudyFigure,
 } from "./study_figures.ts";
+export { studyReport, type StudyReportOptions } from "./study_report.ts";
+export { expertScoresTable } from "./study_report_experts.ts";
 export {
   StudyProgressLine,
   studyVersions,

@@ -151,7 +151,7 @@ export function foundHere(
 }
 
 /** Names what no finding can be made of, in one sentence for each model that it is compared with. */
-function notSaid(list: readonly Finding[]): string[] {
+export function notSaid(list: readonly Finding[]): string[] {
   const open = list.filter(({ verdict }) => !verdict);
   return [...Map.groupBy(open, (f) => f.reference)].map(([reference, findings]) => {
     const labels = [...new Set(findings.map((f) => f.label))].join("; ");

@@ -30,6 +30,7 @@ export * from "./paper_tables.ts";
 export * from "./paper_values.ts";
 export * from "./recorded_results.ts";
 export * from "./report.ts";
+export * from "./result_files.ts";
 export * from "./results.ts";
 export * from "./routing.ts";
 export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";

@@ -1,6 +1,10 @@
 /** Finding results of studies: those recorded in the repository, in a file, or in a database. */
 import { fileURLToPath } from "node:url";
-import { gatherResults, readResults, type StudyResults } from "./results.ts";
+import { readdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readAnalyses, type RunAnalysis, storedAnalyses } from "./analysis_store.ts";
+import { readResults } from "./result_files.ts";
+import { gatherResults, type StudyResults } from "./results.ts";
 import { StudyDatabase } from "./database.ts";
 
 /**
@@ -15,12 +19,44 @@ export async function resultsFrom(place: string, scale: string): Promise<StudyRe
     const fitting = found.filter((r) => r.scale === scale);
     if (fitting.length > 0) return fitting;
     throw new RangeError(
-      `${place} has no results at scale ${scale}, but ${found.map((r) => r.scale).join(", ")}`,
+      `${place} has no results at scale ${scale}, but at ${
+        [...new Set(found.map((r) => r.scale))].join(", ")
+      }`,
     );
   }
-  await Deno.stat(place); // opening would make it
+  await Deno.stat(place).catch((cause) => { // opening would make it
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Deno.errors.NotFound(
+      `there is no ${place}; \`deno task study NAME --db ${place}\` records runs there`,
+      { cause },
+    );
+  });
   using database = new StudyDatabase(place);
   return [gatherResults(database)];
+}
+
+/**
+ * The analyses of experts that lie beside results: those of a database, or of the JSON files in the
+ * folder, whatever their names. They belong to runs by `run`; there may be none.
+ *
+ * @param place what {@linkcode resultsFrom} takes
+ */
+export async function analysesFrom(place: string): Promise<RunAnalysis[]> {
+  if (place.endsWith(".db")) {
+    using database = new StudyDatabase(place);
+    return storedAnalyses(database);
+  }
+  const folder = place.endsWith(".json") ? dirname(place) : place;
+  const names = (await readdir(folder)).filter((name) => /\.json$/.test(name)).sort();
+  const found = await Promise.all(
+    names.map((name) =>
+      readAnalyses(`${folder}/${name}`).catch((error) => {
+        if (error instanceof SyntaxError) return []; // something else
+        throw error;
+      })
+    ),
+  );
+  return found.flat();
 }
 
 /** Options of {@linkcode studyResults}. */

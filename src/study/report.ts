@@ -57,8 +57,6 @@ export interface FigureSection extends Headed {
   readonly caption?: string;
   /** Width in CSS pixels; the page's width at most. */
   readonly width?: number;
-  /** What the picture shows at length, number by number; folded away below it. */
-  readonly words?: string;
 }
 
 /** A table. */

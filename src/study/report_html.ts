@@ -118,34 +118,38 @@ function renderList({ items }: ListSection): string {
   return `<ul>\n${lines.join("\n")}\n</ul>`;
 }
 
-function renderFigure({ png, alt, caption, width, words }: FigureSection): string {
+function renderFigure({ png, alt, caption, width }: FigureSection): string {
   const size = width ? ` width="${width}"` : "";
-  const long = words
-    ? `<details class="words"><summary>The figure in words</summary><pre>${
-      escapeHtml(words)
-    }</pre></details>`
-    : "";
-  return `<figure><div class="wide">${image(png, alt, size)}</div>${
-    captionOf(caption)
-  }${long}</figure>`;
+  return `<figure><div class="wide">${image(png, alt, size)}</div>${captionOf(caption)}</figure>`;
 }
+
+/** Letters of a cell that stays on one line, and of one in the first column. */
+const SHORT = 14, SHORT_NAME = 24;
+/** Letters of a row; if it has more, the table is set smaller. */
+const WIDE = 110;
 
 function renderTable({ head, rows, caption, rowHeads, label, heading }: TableSection): string {
   const numeric = head.map((_, column) => rows.every((row) => looksNumeric(row[column])));
+  // Words in narrow columns would be broken where wide ones have room.
+  const longest = head.map((_, column) =>
+    Math.max(0, ...rows.map((row) => String(row[column]).length))
+  );
+  const short = longest.map((n, column) => n <= (column === 0 ? SHORT_NAME : SHORT));
+  const style = (column: number): string =>
+    numeric[column] ? ' class="number"' : short[column] ? ' class="short"' : "";
   const cells = (row: readonly (string | number)[], tags: (column: number) => string): string =>
     row.map((value, column) => {
-      const tag = tags(column);
-      const name = tag.split(" ")[0];
-      return `<${tag}${numeric[column] ? ' class="number"' : ""}>${
-        escapeHtml(String(value))
-      }</${name}>`;
+      const tag = tags(column), name = tag.split(" ")[0];
+      return `<${tag}${style(column)}>${escapeHtml(String(value))}</${name}>`;
     }).join("");
   const first = rowHeads ? 'th scope="row"' : "td";
   const body = rows.map((row) => `<tr>${cells(row, (c) => c === 0 ? first : "td")}</tr>`);
   // One can scroll there, so one must be able to get there with the keyboard.
   const name = label ?? heading;
   const region = name ? ` role="region" tabindex="0" aria-label="${escapeHtml(name)}"` : "";
-  return `<figure><div class="scroll"${region}><table>
+  const width = head.reduce((sum, name, i) => sum + 2 + Math.max(longest[i], name.length), 0);
+  const dense = width > WIDE ? ' class="dense"' : "";
+  return `<figure><div class="scroll"${region}><table${dense}>
 <thead><tr>${cells(head, () => 'th scope="col"')}</tr></thead>
 <tbody>
 ${body.join("\n")}

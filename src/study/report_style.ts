@@ -53,6 +53,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .9rem .35rem 0; text-align: left; border-bottom: 1px solid var(--rule); }
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; vertical-align: bottom; }
 th.number, td.number { text-align: right; white-space: nowrap; }
+td.short, tbody th.short { white-space: nowrap; }
+.dense { font-size: .8rem; }
+.dense th, .dense td { padding-right: .55rem; }
 .gallery {
   list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr));
@@ -73,11 +76,10 @@ th.number, td.number { text-align: right; white-space: nowrap; }
 .right .verdict { color: var(--right); }
 .wrong .verdict { color: var(--wrong); }
 .wrong { border-style: dashed; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; min-width: 6.5rem; }
 summary { cursor: pointer; }
 .code { border-top: 1px solid var(--rule); margin-top: 2.75rem; padding-top: 1rem; }
 .code > summary { font-size: 1.1rem; font-weight: 600; }
-.words { color: var(--soft); font-size: .85rem; margin-top: .4rem; }
 pre {
   overflow-x: auto; background: var(--card); border: 1px solid var(--rule); border-radius: 6px;
   padding: 1rem; font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace;
@@ -98,7 +100,7 @@ pre {
   body { font-size: 11pt; }
   main { max-width: none; padding: 0; }
   h2, h3 { break-after: avoid; }
-  nav, .words { display: none; }
+  nav { display: none; }
   .scroll { overflow: visible; }
   table { font-size: 8pt; }
   th, td { padding-right: .5rem; }

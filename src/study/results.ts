@@ -2,7 +2,6 @@
  * Results of a study as plain data: a small JSON file that tables, figures and notebooks are made of,
  * so that they need neither the database nor a device.
  */
-import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import type { StudyDatabase } from "./database.ts";
 import type { RunRow, StagedRecord } from "./database_schema.ts";
 import { canonicalJson, connectorId, type RunConfig } from "./grid.ts";
@@ -137,7 +136,12 @@ export function gatherResults(database: StudyDatabase, options: GatherOptions = 
     (ids ? ids.includes(r.id) : r.config.limit === undefined)
   );
   if (models.length === 0) {
-    throw new RangeError(`${database.path} has no finished runs of what was asked for`);
+    const smoke = finished.some((r) => r.kind === "model" && r.config.limit !== undefined);
+    throw new RangeError(
+      `${database.path} has no finished runs of what was asked for${
+        smoke && !ids ? ", only smoke runs (--steps), which are kept apart" : ""
+      }`,
+    );
   }
   const connectors = finished.filter((r) =>
     r.kind === "connector" && models.some((m) => connectorId(m.config) === r.id)
@@ -296,52 +300,4 @@ export function accuracies(
     if (scores.length > 0) bySeed.set(run.seed, mean(scores));
   }
   return bySeed;
-}
-
-/** Results as the text of a file: one line a run, so that changes can be read. */
-export function resultsText(results: StudyResults): string {
-  const list = (rows: readonly unknown[]) =>
-    `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(",\n")}\n ]`;
-  const parts = Object.entries(results).map(([name, value]) =>
-    ` ${JSON.stringify(name)}: ${Array.isArray(value) ? list(value) : JSON.stringify(value)}`
-  );
-  return `{\n${parts.join(",\n")}\n}\n`;
-}
-
-/** Name of the file of a device's results, such as `study_tiny_llvmpipe.json`. */
-export function resultsFileName(scale: string, device: string): string {
-  const short = device.replace(/[\s(-]*llvm \d.*|-llvm-.*| \(.*/i, "").toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, "_").replaceAll(/^_|_$/g, "");
-  return `study_${scale}_${short || "device"}.json`;
-}
-
-/** Writes results to a file, under a temporary name first. */
-export async function writeResults(path: string, results: StudyResults): Promise<void> {
-  await writeFile(`${path}.part`, resultsText(results));
-  await rename(`${path}.part`, path);
-}
-
-/**
- * Reads results of a file, or of all files `study_*.json` of a folder.
- *
- * @throws {RangeError} if a folder has none. @throws {SyntaxError} if a file is something else.
- */
-export async function readResults(path: string): Promise<StudyResults[]> {
-  if (path.endsWith(".json")) return [parseResults(await readFile(path, "utf8"), path)];
-  const names = (await readdir(path)).filter((name) => /^study_.*\.json$/.test(name)).sort();
-  if (names.length === 0) throw new RangeError(`${path} holds no study_*.json`);
-  return await Promise.all(
-    names.map(async (name) =>
-      parseResults(await readFile(`${path}/${name}`, "utf8"), `${path}/${name}`)
-    ),
-  );
-}
-
-/** Reads the text of a file of results. @throws {SyntaxError} if it is something else */
-export function parseResults(text: string, source: string): StudyResults {
-  const results = JSON.parse(text) as StudyResults;
-  if (results?.format !== FORMAT) {
-    throw new SyntaxError(`${source} holds no results of a study (format ${results?.format})`);
-  }
-  return results;
 }

@@ -106,7 +106,12 @@ export function differenceText(difference: Estimate): string {
 }
 
 const SPLITS = ["val", "comp", "style"] as const;
-const METHOD = "Mean over seeds with its 95 % t interval";
+
+/** What the numbers of a study's table are. */
+function methodOf(study: Study, results: StudyResults): string {
+  const seeds = study.variants.map(({ name }) => accuracies(results, name).size);
+  return Math.max(...seeds) > 1 ? "Mean over seeds with its 95 % t interval" : "One seed";
+}
 
 /** The families of the results. */
 function familiesOf(results: StudyResults): string[] {
@@ -179,7 +184,7 @@ function accuracyTable(study: Study, results: StudyResults): StudyTable {
     head: ["variant", "seeds", "val %", "comp %", "style %", ...(source ? ["paper %"] : [])],
     rows,
     caption:
-      `${smokeNote(results)}Mean accuracy of the four families. ${METHOD}, on ${
+      `${smokeNote(results)}Mean accuracy of the four families. ${methodOf(study, results)}, on ${
         results.devices.join(", ")
       }.` +
       (source ? ` Paper: ${source}, other benchmarks, one seed.` : ""),
@@ -204,8 +209,8 @@ function differenceTable(study: Study, results: StudyResults): StudyTable {
     head: ["variant", "less", "seeds", "val", "comp", "style", ...(source ? ["paper"] : [])],
     rows,
     caption:
-      "Differences in points, seed by seed, with their 95 % t interval. An interval that holds " +
-      "zero shows no difference.",
+      `${smokeNote(results)}Differences in points, seed by seed, with their 95 % t interval. ` +
+      "An interval that holds zero shows no difference.",
   };
 }
 
@@ -230,6 +235,6 @@ function familyTable(study: Study, results: StudyResults): StudyTable {
     title: `${study.title}: by family, on val`,
     head: ["variant", ...families.map((f) => `${f} %`)],
     rows,
-    caption: `${METHOD}.`,
+    caption: `${smokeNote(results)}${methodOf(study, results)}.`,
   };
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, studyCommand, type StudyOptions } from "../../src/cli/study_options.ts";
-import { STUDIES, StudyDatabase } from "../../src/study/mod.ts";
+import { pagePath } from "../../src/cli/study_print.ts";
+import { gatherResults, STUDIES, StudyDatabase } from "../../src/study/mod.ts";
 import { offlineFlags } from "../offline/flags.ts";
 import { recorded } from "../study/recorded.ts";
 
@@ -23,6 +24,7 @@ Deno.test("studyCommand() has a default for everything but the name", () => {
     list: false,
     export: undefined,
     from: undefined,
+    report: undefined,
   });
   for (const { name } of STUDIES) {
     assertEquals(options(name).study.name, name);
@@ -117,20 +119,43 @@ Deno.test("study prints the tables of finished runs without a device, from any o
     assertStringIncludes(first.said, "+2.3 (-0.9 to +5.4), no difference shown");
     assertStringIncludes(first.said, `written: ${place}/study_tiny_llvmpipe.json`);
     for (const from of [place, `${place}/study_tiny_llvmpipe.json`, `${folder}/all.db`]) {
-      const { code, said, errors } = await study("paper", "--from", from);
+      const { code, said, errors } = await study("ablations", "--from", from);
       assertEquals(code, 0, errors);
       assertStringIncludes(said, "+2.3 (-0.9 to +5.4), no difference shown");
+      assert(!said.includes("page: "), said);
     }
+    const page = `${folder}/pages/paper.html`;
+    const written = await study("paper", "--from", place, "--report", page);
+    assertEquals(written.code, 0, written.errors);
+    assertEquals(written.said.trimEnd().split("\n").at(-1), `page: ${page}`);
+    assertStringIncludes(
+      await Deno.readTextFile(page),
+      "<td>+2.3 (-0.9 to +5.4), no difference shown</td>",
+    );
     const status = await study("status", "--db", `${folder}/all.db`);
     assertMatch(status.said, /moiie-full +2 +0 +0 +0/);
     const list = await study(...args, "--db", paths[0], "--list");
     assertMatch(list.said, /moiie-full +7 +planned/);
     const none = await study("paper", "--from", place, "--scale", "small");
     assertEquals([none.code, none.said], [1, ""]);
-    assertStringIncludes(none.errors, "no results at scale small");
+    assertStringIncludes(none.errors, "no results at scale small, but at tiny");
+    await Deno.mkdir(`${folder}/empty`);
+    const empty = await study("paper", "--from", `${folder}/empty`);
+    assertEquals([empty.code, empty.said], [1, ""]);
+    assertStringIncludes(empty.errors, `deno task study NAME --export ${folder}/empty`);
     const missing = await study("status", "--db", `${folder}/nothing.db`);
     assertEquals(missing.code, 1);
   });
+});
+
+Deno.test("pagePath() keeps scales, devices and smoke runs apart", () => {
+  const page = (steps: number | undefined, device: string) => {
+    using database = recorded({ moiie: { 7: 60 } }, { steps, device });
+    const ids = database.runs().filter((r) => r.status === "done").map((r) => r.id);
+    return pagePath(STUDIES.at(-1)!, gatherResults(database, { ids }));
+  };
+  assertEquals(page(undefined, "llvmpipe-llvm-15.0.6"), "runs/study_tiny_llvmpipe/paper.html");
+  assertEquals(page(2, "NVIDIA H100"), "runs/study_tiny_nvidia_h100_smoke/paper.html");
 });
 
 Deno.test("study explains itself when the command line is wrong", async () => {
@@ -147,7 +172,8 @@ Deno.test("study trains, answers, records and prints", async () => {
       ...["ablations", "--only", "moiie", "--seeds", "7,", "--steps", "2", "--db", db],
     );
     assertEquals(code, 0, errors);
-    assertMatch(said, /SMOKE RUN, a few steps and questions/);
+    assertMatch(said, /SMOKE RUN: 2 steps a stage/); // before
+    assertMatch(said, /SMOKE RUN, a few steps and questions/); // with the tables
     assertMatch(said, /MoIIE \(1V\+1L\+2S\) +1 +\d+\.\d/);
     using database = new StudyDatabase(db);
     const runs = database.runs();

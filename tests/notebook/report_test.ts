@@ -54,7 +54,7 @@ Deno.test("renderReport() gives every picture a description and every verdict a 
 
 Deno.test("renderReport() aligns columns of numbers and intervals, not of words", () => {
   const html = renderReport(REPORT);
-  assertStringIncludes(html, '<td>general</td><td class="number">125</td>');
+  assertStringIncludes(html, '<td class="short">general</td><td class="number">125</td>');
   assertStringIncludes(html, '<td class="number">76.0 – 83.5</td>');
 });
 
