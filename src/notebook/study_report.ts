@@ -17,7 +17,7 @@ import {
   type StudyResults,
 } from "../study/mod.ts";
 import { duration } from "./progress.ts";
-import { listSection, tableSection, textSection } from "./report_sections.ts";
+import { listSection, tableSection } from "./report_sections.ts";
 import { comparisonSections, studyFindings } from "./study_report_comparison.ts";
 import { expertSections, parameterSections } from "./study_report_experts.ts";
 import { isRecorded, paperTable, recipeTable } from "./study_tables.ts";

@@ -1,4 +1,6 @@
 /** Experts and parameters as parts of a report. */
+import { publishedModel } from "../models/mod.ts";
+import { moiie } from "../moe/mod.ts";
 import { expertAnalysis, pathFlow, pathways } from "../plot/mod.ts";
 import {
   type Estimate,
@@ -15,7 +17,8 @@ import {
   type StudyResults,
   type StudyTable,
 } from "../study/mod.ts";
-import { figureSection, tableSection, textSection } from "./report_sections.ts";
+import { accountingTable, foundInParameters, timeTable } from "./cost.ts";
+import { figureSection, listSection, tableSection, textSection } from "./report_sections.ts";
 import { balanceFigure, parameterFigure, routingFigure } from "./study_figures.ts";
 import { paperTable } from "./study_tables.ts";
 import { table } from "./table.ts";
@@ -136,7 +139,7 @@ export function expertScoresTable(analyses: readonly RunAnalysis[]): StudyTable 
   };
 }
 
-/** Parameters of the variants that differ in them, and the paper's. */
+/** Parameters and time of the variants that differ in them, and of the paper's models. */
 export async function parameterSections(results: StudyResults, study: Study): Promise<Section[]> {
   const sizes = sized(results, study);
   const rows = sizes.variants.map(({ name, label }) => {
@@ -145,14 +148,22 @@ export async function parameterSections(results: StudyResults, study: Study): Pr
   });
   const caption = "Vision encoder, connector and embeddings count as used, as in the paper. " +
     "Variants that differ in data, recipe or coefficient only have the same parameters.";
+  const published = [
+    { name: "MoIIE-A5B", config: publishedModel("phi-3-mini", moiie()) },
+    { name: "MoIIE-A11B", config: publishedModel("llama3-8b", moiie()) },
+  ];
+  const sentences = foundInParameters().text.split("\n").map((line) => line.replace(/^- /, ""));
   return [
     {
       kind: "text",
-      heading: "Parameters",
+      heading: "Parameters and cost",
       text: "What a model has, and what one token uses of it.",
     },
     tableSection("Here", table(["variant", "parameters", "used by a token", "%"], rows, caption)),
     await figureSection(undefined, parameterFigure(results, sizes)),
+    tableSection("Time here", timeTable(results, sizes)),
+    tableSection("The paper's models, counted here", accountingTable(published)),
+    ...listSection(undefined, sentences),
     tableSection("The paper's table 2", paperTable("table 2")),
   ];
 }

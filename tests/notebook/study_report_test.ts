@@ -97,6 +97,7 @@ Deno.test("studyReport() holds every table, cell by cell as it is derived", () =
   }
   const text = JSON.stringify(tablesOf(HTML));
   assertStringIncludes(text, "+2.0 (+0.8 to +3.2), higher");
+  assertStringIncludes(text, '"all","7,886,460,992","5,470,394,432","16,936,100,928"');
   // Ten parameters in the made-up runs, of which a token uses five.
   assertStringIncludes(text, '["MoIIE (1V+1L+2S)","10","5","50.0"]');
 });
