@@ -1,8 +1,9 @@
 /** `deno task study analyse`: what the experts of finished runs do. */
 import { type EmojiVqa, emojiVqa } from "../data/mod.ts";
-import { expertScoresTable, table } from "../notebook/mod.ts";
+import { table } from "../notebook/mod.ts";
 import {
   analyseRun,
+  expertScoresTable,
   keptWeights,
   type RunAnalysis,
   type RunRow,
@@ -63,7 +64,7 @@ function mixtures(database: StudyDatabase, only: readonly string[] | undefined):
 
 /** Accuracies of the changed models of a variant, a row each. */
 function scoresText(analyses: readonly RunAnalysis[], variant: string): string {
-  const found = expertScoresTable(analyses.filter((a) => a.variant === variant));
+  const found = expertScoresTable(analyses, variant);
   return `\n${found.title}\n\n${table(found.head, found.rows)}\n\n${found.caption}`;
 }
 

@@ -160,8 +160,10 @@ function paperSentences(
   ];
 }
 
-const middle = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b), half = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
+}
 
 /** Time of the recorded runs of a study's variants, with the questions that they were asked after. */
 export function timeTable(results: StudyResults, study: Study | string): Table | Markdown {
@@ -171,7 +173,7 @@ export function timeTable(results: StudyResults, study: Study | string): Table |
       .map(({ seconds, curves }) => 1000 * seconds / curves.reduce((n, c) => n + c.steps, 0));
     if (times.length === 0) return [];
     const [least, most] = [Math.min(...times), Math.max(...times)].map((t) => t.toFixed(0));
-    return [[label, times.length, Math.round(middle(times)), `${least} to ${most}`]];
+    return [[label, times.length, Math.round(median(times)), `${least} to ${most}`]];
   });
   if (rows.length === 0) return notRecorded(whole);
   return table(

@@ -22,6 +22,17 @@ export {
   timeTable,
 } from "./cost.ts";
 export { flush } from "./display.ts";
+export {
+  expertFigure,
+  type ExpertFigureKind,
+  expertTable,
+  type ExpertTableKind,
+  notAnalysed,
+  pathFigure,
+  pathwayFigure,
+  routingTable,
+  type RoutingTableKind,
+} from "./expert_figures.ts";
 export { type Interruptible, interruptible } from "./interruptible.ts";
 export { LiveLoss } from "./live_loss.ts";
 export {
@@ -44,7 +55,6 @@ export {
   type StudyFigure,
 } from "./study_figures.ts";
 export { studyReport, type StudyReportOptions } from "./study_report.ts";
-export { expertScoresTable } from "./study_report_experts.ts";
 export {
   StudyProgressLine,
   studyVersions,
@@ -53,10 +63,12 @@ export {
 } from "./study_run.ts";
 export {
   foundHere,
+  foundIn,
   type FoundOptions,
   isRecorded,
   loadTable,
   notRecorded,
+  notRecordedVariant,
   paperTable,
   recipeTable,
   recordedBy,

@@ -37,7 +37,7 @@ import {
 } from "../study/mod.ts";
 import { parameterParts } from "./cost.ts";
 import type { Markdown } from "./markdown.ts";
-import { notRecorded } from "./study_tables.ts";
+import { notRecorded, notRecordedVariant } from "./study_tables.ts";
 
 /** A figure, or the sentence that stands for it where nothing is recorded. */
 export type StudyFigure = Figure | Markdown;
@@ -185,7 +185,7 @@ export function dataScaleFigure(results: StudyResults, split = "val"): Figure {
 /** Experts that the tokens of a variant chose, by layer and family, over seeds. */
 export function routingFigure(results: StudyResults, variant: string = REFERENCE): StudyFigure {
   const runs = results.runs.filter((r) => r.variant === variant && r.routing.length > 0);
-  if (runs.length === 0) return notRecorded(ofVariant(variant));
+  if (runs.length === 0) return notRecordedVariant(variant);
   return activationProportions(runs.flatMap((run) => routingOf(results, run)));
 }
 
@@ -196,14 +196,8 @@ export function balanceFigure(
   title = "Balance of the experts",
 ): StudyFigure {
   const rows = loadRows(results, variant);
-  return rows.length === 0 ? notRecorded(ofVariant(variant)) : balanceMetrics(rows, { title });
+  return rows.length === 0 ? notRecordedVariant(variant) : balanceMetrics(rows, { title });
 }
-
-const ofVariant = (name: string): Study => ({
-  name: "paper",
-  title: `experts of ${name}`,
-  variants: [],
-});
 
 /** Parameters of a study's variants, in all and used by a token, by part of the model. */
 export function parameterFigure(results: StudyResults, study: Study | string): StudyFigure {

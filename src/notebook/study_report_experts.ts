@@ -3,8 +3,8 @@ import { publishedModel } from "../models/mod.ts";
 import { moiie } from "../moe/mod.ts";
 import { expertAnalysis, pathFlow, pathways } from "../plot/mod.ts";
 import {
-  type Estimate,
   expertScores,
+  expertScoresTable,
   loadTable,
   PAPER_ROWS,
   pathInputs,
@@ -15,7 +15,6 @@ import {
   type Section,
   type Study,
   type StudyResults,
-  type StudyTable,
 } from "../study/mod.ts";
 import { accountingTable, foundInParameters, timeTable } from "./cost.ts";
 import { figureSection, listSection, tableSection, textSection } from "./report_sections.ts";
@@ -84,7 +83,7 @@ async function analysisSections(analyses: readonly RunAnalysis[]): Promise<Secti
   for (const [variant, mine] of Map.groupBy(analyses, (a) => a.variant)) {
     const [{ label, seed }] = mine;
     sections.push(
-      tableSection(label, expertScoresTable(mine)),
+      tableSection(label, expertScoresTable(mine, variant)),
       await figureSection(undefined, expertAnalysis(expertScores(mine, { variant }))),
       await figureSection(undefined, pathFlow(pathInputs(mine[0])), `${label}, seed ${seed}.`),
     );
@@ -103,41 +102,6 @@ const SINGLE =
   "What is left of a model with one kind of expert only, as a dense model and without " +
   "further training, and what is lost without it.";
 const FROM_TWO = "Visual and textual experts of the modality MoE, shared experts of MoIIE.";
-
-const scoreText = ({ mean, low, high }: Pick<Estimate, "mean" | "low" | "high">): string =>
-  low === undefined || high === undefined
-    ? mean.toFixed(1)
-    : `${mean.toFixed(1)} (${low.toFixed(1)} to ${high.toFixed(1)})`;
-
-/**
- * Accuracies of models with one kind of expert, and of models without it, a row each.
- *
- * @param analyses Of one variant, a seed each.
- */
-export function expertScoresTable(analyses: readonly RunAnalysis[]): StudyTable {
-  const [{ variant, label, split, limit }] = analyses;
-  const kept = expertScores(analyses, { variant });
-  const ablated = expertScores(analyses, { variant, from: "ablated" });
-  const row = (name: string, of: (i: number) => Parameters<typeof scoreText>[0]) => [
-    name,
-    ...kept.map((_, i) => scoreText(of(i))),
-  ];
-  return {
-    name: `${variant}-experts`,
-    title: `${label}: accuracy with some of the experts`,
-    head: ["model", ...kept.map((k) => `${k.benchmark} %`)],
-    rows: [
-      row("all experts", (i) => kept[i].full!),
-      ...kept[0].rows.map((r, at) => row(`${r.kept} alone`, (i) => kept[i].rows[at])),
-      ...ablated[0].rows.map((r, at) => row(r.kept, (i) => ablated[i].rows[at])),
-    ],
-    caption:
-      `Accuracy on ${split}${limit === undefined ? "" : `, the first ${limit} pictures only`}, ` +
-      `mean over ${analyses.length} ${analyses.length === 1 ? "seed" : "seeds"}${
-        analyses.length === 1 ? "" : " with its 95 % t interval"
-      }.`,
-  };
-}
 
 /** Parameters and time of the variants that differ in them, and of the paper's models. */
 export async function parameterSections(results: StudyResults, study: Study): Promise<Section[]> {

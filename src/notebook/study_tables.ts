@@ -30,7 +30,8 @@ import { type Table, table } from "./table.ts";
 /** Which table of a study: accuracies by split, differences to the first variant, or by family. */
 export type StudyTableKind = "accuracy" | "differences" | "families";
 
-const tableOf = ({ head, rows, caption }: StudyTable): Table => table(head, rows, caption);
+/** A table of a study, to be shown. */
+export const tableOf = ({ head, rows, caption }: StudyTable): Table => table(head, rows, caption);
 
 /** Names of a study's variants without results, in words; empty if there are none. */
 function missingText(results: StudyResults, study: Study): string {
@@ -51,6 +52,11 @@ export function notRecorded(study: Study | string): Markdown {
     `*Not recorded yet: ${title}. \`deno task study ${command}\` makes the runs, and ` +
       "`--export fixtures/results` records them.*",
   );
+}
+
+/** What is shown where a variant has no results. @param variant its short name */
+export function notRecordedVariant(variant: string): Markdown {
+  return notRecorded({ name: "paper", title: `experts of ${variant}`, variants: [] });
 }
 
 /** Whether results hold a run of any of a study's variants. */
@@ -143,11 +149,35 @@ export function foundHere(
     ...load ? loadFindings(results, whole) : [],
     ...more,
   ];
+  return foundIn(results, list);
+}
+
+/**
+ * Findings as a list: what was shown is set off, what is not recorded is named, and it ends with how many
+ * intervals would exclude zero by chance, and with who ran it.
+ *
+ * @param list From `findings`, `interModalityFindings`, `expertFindings` and the like.
+ * @param facts Further sentences, which stand behind the findings.
+ */
+export function foundIn(
+  results: StudyResults,
+  list: readonly Finding[],
+  facts: readonly string[] = [],
+): Markdown {
+  if (results.runs.length === 0) {
+    return markdown("*Nothing is recorded yet, so nothing is said.*");
+  }
   const texts = list.filter(({ verdict }) => verdict).map(({ text, verdict }) =>
     verdict === "higher" || verdict === "lower" ? `**${text}**` : text
   );
   const count = countFindings(list);
-  return bullets([...texts, ...notSaid(list), ...count ? [count] : [], recordedBy(results)]);
+  return bullets([
+    ...texts,
+    ...facts,
+    ...notSaid(list),
+    ...count ? [count] : [],
+    recordedBy(results),
+  ]);
 }
 
 /** Names what no finding can be made of, in one sentence for each model that it is compared with. */

@@ -3,8 +3,8 @@ import { deadFraction, loadCv, loadEntropy, maxVio } from "../moe/mod.ts";
 import { type Finding, findingOfSeeds } from "./findings.ts";
 import { comparisons, type Study, studyOf } from "./grid.ts";
 import type { RunRecord, StudyResults } from "./results.ts";
-import { type Estimate, estimate } from "./statistics.ts";
-import type { StudyTable } from "./tables.ts";
+import { estimate } from "./statistics.ts";
+import { intervalText, type StudyTable } from "./tables.ts";
 
 /** Use of the experts of one layer by the tokens of one modality: what `balanceMetrics` draws. */
 export interface LayerBalance {
@@ -100,17 +100,12 @@ const signed = (x: number): string =>
   `${x > 0 && Number(decimal(x)) !== 0 ? "+" : ""}${decimal(x)}`
     .replace(/^-0\.00$/, "0.00");
 
-const loadText = ({ mean, low, high }: Estimate): string =>
-  low === undefined || high === undefined || low === high
-    ? decimal(mean)
-    : `${decimal(mean)} (${decimal(low)} to ${decimal(high)})`;
-
 /** MaxVio and dead experts of a study's variants, for each modality; those without are left out. */
 export function loadTable(results: StudyResults, study: Study | string): StudyTable {
   const { name, title, variants } = studyOf(study);
   const cell = (variant: string, measure: LoadMeasure, modality: string): string => {
     const values = [...loads(results, variant, { measure, modality }).values()];
-    return values.length === 0 ? "" : loadText(estimate(values));
+    return values.length === 0 ? "" : intervalText(estimate(values), decimal);
   };
   return {
     name: `${name}-load`,

@@ -19,6 +19,7 @@ export {
   STALE_SECONDS,
 } from "./database_schema.ts";
 export * from "./evaluate.ts";
+export * from "./expert_findings.ts";
 export * from "./expert_load.ts";
 export * from "./expert_weights.ts";
 export * from "./findings.ts";
@@ -29,10 +30,13 @@ export * from "./paper_rows.ts";
 export * from "./paper_tables.ts";
 export * from "./paper_values.ts";
 export * from "./recorded_results.ts";
+export * from "./recorded_routing.ts";
 export * from "./report.ts";
 export * from "./result_files.ts";
 export * from "./results.ts";
 export * from "./routing.ts";
+export * from "./routing_findings.ts";
+export * from "./routing_tables.ts";
 export type { ExpertName, LayerCounts, ModalityCounts, RoutingSummary } from "./routing_summary.ts";
 export { keptModel, keptWeights } from "./run_weights.ts";
 export * from "./runner.ts";

@@ -2,6 +2,8 @@
 import {
   PAPER_APPENDIX,
   PAPER_FIGURE_3,
+  PAPER_FIGURE_4,
+  PAPER_FIGURE_6,
   PAPER_TABLE_1,
   PAPER_TABLE_2,
   PAPER_TABLE_3,
@@ -23,6 +25,8 @@ export type PaperPlace =
   | "table 5"
   | "table 6"
   | "figure 3"
+  | "figure 4"
+  | "figure 6"
   | "appendix";
 
 /** Printed names of the benchmarks. */
@@ -52,6 +56,7 @@ const COLUMNS: Readonly<Record<string, string>> = {
   total: "B in all",
   ablated: "changed to",
   kept: "experts kept",
+  depth: "with depth",
 };
 
 /** What is written behind the scores. */
@@ -74,6 +79,8 @@ const PLACES: Readonly<Record<PaperPlace, { rows: readonly object[]; about: stri
     rows: PAPER_FIGURE_3,
     about: "read off to about 0.05; average: mean of the figure's 7 benchmarks",
   },
+  "figure 4": { rows: PAPER_FIGURE_4, about: "in the words of its text: it prints no numbers" },
+  "figure 6": { rows: PAPER_FIGURE_6, about: "in the words of its text: it prints no numbers" },
   appendix: { rows: PAPER_APPENDIX, about: "average: mean of the 13 benchmarks" },
 };
 

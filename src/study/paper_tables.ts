@@ -117,6 +117,26 @@ export interface PaperSetting {
   readonly "stage 2": string;
 }
 
+/** What figure 6 shows of one benchmark, as far as the text says it. */
+export interface PaperActivation {
+  /** The benchmark. */
+  readonly benchmark: string;
+  /** What it is about. */
+  readonly about: string;
+  /** How the use of the experts changes with depth. */
+  readonly depth: string;
+}
+
+/** What figure 4 shows, as far as the text says it. */
+export interface PaperRouting {
+  /** Which tokens. */
+  readonly tokens: string;
+  /** In which layers. */
+  readonly layers: string;
+  /** What the experts do there. */
+  readonly experts: string;
+}
+
 /** Reads a table written as text: the columns' names, then the rows; `-` is what is not reported. */
 function readTable<T>(text: string): T[] {
   const [head, ...lines] = text.trim().split("\n").map((l) => l.split("|").map((c) => c.trim()));
@@ -220,6 +240,25 @@ Modality MoE |        2 |       - |     - |     - |      - |    - |     - |     
 Modality MoE |      2.7 |       - |     - |     - |      - |    - |     - |      - |    60.6
 MoIIE        |        2 |       - |     - |     - |      - |    - |     - |      - |    60.4
 MoIIE        |      2.7 |       - |     - |     - |      - |    - |     - |      - |    61.8
+`);
+
+/** Figure 4, token pathways on the test set of MME, in the words of the text: it prints no numbers. */
+export const PAPER_FIGURE_4: readonly PaperRouting[] = readTable(`
+tokens | layers         | experts
+image  | shallow        | mostly V
+text   | shallow        | mostly L
+both   | deep           | more and more S
+both   | 9th MoE layer  | meet at S1
+both   | 12th MoE layer | meet at S2
+`);
+
+/** Figure 6, activated experts by layer on four benchmarks, in the words of the text. */
+export const PAPER_FIGURE_6: readonly PaperActivation[] = readTable(`
+benchmark      | about          | depth
+MME            | general        | less V, more S
+TextVQA        | OCR            | less V, more S
+MMVP           | visual-centric | less V, more S
+HallusionBench | hallucination  | less V, more S
 `);
 
 /** Table of the appendix: another vision encoder, and more data. */

@@ -1,7 +1,7 @@
 /** Finding results of studies: those recorded in the repository, in a file, or in a database. */
-import { fileURLToPath } from "node:url";
 import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { readAnalyses, type RunAnalysis, storedAnalyses } from "./analysis_store.ts";
 import { readResults } from "./result_files.ts";
 import { gatherResults, type StudyResults } from "./results.ts";
@@ -99,6 +99,29 @@ export async function studyResults(
     );
   }
   return fitting.toSorted((a, b) => b.runs.length - a.runs.length)[0] ?? noResults(scale);
+}
+
+/**
+ * The expert analyses of recorded runs, such as those of `analysis_tiny_llvmpipe.json` beside the results.
+ * Without recorded ones there are none, which tables, figures and findings say in words.
+ *
+ * @param results whose runs @param from what {@linkcode analysesFrom} takes; default `fixtures/results`
+ * @throws {Error} with the code ENOENT if `from` is given and is missing.
+ *
+ * @example
+ * ```ts
+ * import { studyAnalyses, studyResults } from "@moiie/lab/study";
+ * const analyses = await studyAnalyses(await studyResults("tiny"));
+ * console.log(analyses.length);
+ * ```
+ */
+export async function studyAnalyses(results: StudyResults, from?: string): Promise<RunAnalysis[]> {
+  const found = await analysesFrom(from ?? recordedFolder()).catch((error) => {
+    if (from === undefined && isMissing(error)) return [];
+    throw error;
+  });
+  const runs = new Set(results.runs.map((r) => r.id));
+  return found.filter((a) => runs.has(a.run));
 }
 
 /** Results without a run. */

@@ -91,10 +91,23 @@ export const signedPoints = (share: number): string => {
   return share > 0 && Number(text) !== 0 ? `+${text}` : text.replace(/^-0\.0$/, "0.0");
 };
 
+/**
+ * `70.4 (69.2 to 71.6)`; one seed has no interval, and one that is too narrow to be written is left
+ * out.
+ *
+ * @param number writes a number; by default a share in percent
+ */
+export function intervalText(
+  { mean, low, high }: Estimate,
+  number: (value: number) => string = points,
+): string {
+  if (low === undefined || high === undefined || number(low) === number(high)) return number(mean);
+  return `${number(mean)} (${number(low)} to ${number(high)})`;
+}
+
 /** `70.4 (69.2 to 71.6)`, in percent; one seed has no interval. */
-export function accuracyText({ mean, low, high }: Estimate): string {
-  if (low === undefined || high === undefined) return points(mean);
-  return `${points(mean)} (${points(low)} to ${points(high)})`;
+export function accuracyText(accuracy: Estimate): string {
+  return intervalText(accuracy);
 }
 
 /** `+0.4 (-0.3 to +1.1), no difference shown`, in points. */

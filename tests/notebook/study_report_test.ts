@@ -6,9 +6,10 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { expertScoresTable, studyReport } from "../../src/notebook/mod.ts";
+import { studyReport } from "../../src/notebook/mod.ts";
 import {
   type ExpertAnalysis,
+  expertScoresTable,
   findings,
   gatherResults,
   loadTable,
@@ -87,7 +88,7 @@ Deno.test("studyReport() holds every table, cell by cell as it is derived", () =
   const derived = [
     ...studyTables(studyNamed("paper"), RESULTS),
     loadTable(RESULTS, "paper"),
-    expertScoresTable(ANALYSES),
+    expertScoresTable(ANALYSES, "moiie"),
     ...([1, 2, 3, 4, 5, 6] as const).map((n) => paperTable(`table ${n}`)),
     paperTable("figure 3"),
     paperTable("appendix"),
