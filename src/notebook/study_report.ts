@@ -214,26 +214,26 @@ function limits(results: StudyResults, found: readonly Finding[]): Section[] {
   ];
 }
 
-/** What is not recorded yet, and how to record it. */
+/** Seeds that a comparison should have: what `deno task study` runs if nothing else is said. */
+const SEEDS: readonly number[] = [7, 8, 9, 10, 11];
+
+/** What is not recorded yet, and how to record it. Finished runs are skipped by the commands. */
 function missing(
   results: StudyResults,
   studies: readonly Study[],
   analyses: readonly RunAnalysis[],
 ): Section[] {
   const scale = results.scale === "tiny" ? "" : ` --scale ${results.scale}`;
-  const seeds = seedsOf(results).length;
+  const wanted = [...new Set([...SEEDS, ...seedsOf(results)])];
+  const more = wanted.length > SEEDS.length ? ` --seeds ${wanted.join(",")}` : "";
   const items = studies.flatMap(({ name, title, variants }) => {
-    const open = variants.flatMap((v) => {
-      const n = results.runs.filter((r) => r.variant === v.name).length;
-      return n >= seeds ? [] : [{ ...v, n }];
+    const open = variants.flatMap(({ name, label }) => {
+      const n = results.runs.filter((r) => r.variant === name).length;
+      if (n >= wanted.length) return [];
+      return [n === 0 ? label : `${label} (${n} of ${wanted.length} seeds)`];
     });
-    if (open.length === 0) return [];
-    const list = open.map((v) => v.n === 0 ? v.label : `${v.label} (${v.n} of ${seeds} seeds)`);
-    const only = open.length === variants.length
-      ? ""
-      : ` --only ${open.map((v) => v.name).join(",")}`;
-    const command = `deno task study ${name}${scale} --seeds ${seeds}${only}`;
-    return [`${title}: ${list.join("; ")}. Record with \`${command}\`.`];
+    const command = `deno task study ${name}${scale}${more}`;
+    return open.length === 0 ? [] : [`${title}: ${open.join("; ")}. Record with \`${command}\`.`];
   });
   if (analyses.length === 0) {
     items.push(

@@ -125,8 +125,8 @@ function renderFigure({ png, alt, caption, width }: FigureSection): string {
 
 /** Letters of a cell that stays on one line, and of one in the first column. */
 const SHORT = 14, SHORT_NAME = 24;
-/** Letters of a row; if it has more, the table is set smaller. */
-const WIDE = 110;
+/** Estimated CSS pixels of a row; if it has more, the table is set smaller. */
+const WIDE = 920;
 
 function renderTable({ head, rows, caption, rowHeads, label, heading }: TableSection): string {
   const numeric = head.map((_, column) => rows.every((row) => looksNumeric(row[column])));
@@ -147,7 +147,12 @@ function renderTable({ head, rows, caption, rowHeads, label, heading }: TableSec
   // One can scroll there, so one must be able to get there with the keyboard.
   const name = label ?? heading;
   const region = name ? ` role="region" tabindex="0" aria-label="${escapeHtml(name)}"` : "";
-  const width = head.reduce((sum, name, i) => sum + 2 + Math.max(longest[i], name.length), 0);
+  // Columns of words can be broken; names of columns are bold.
+  const letters = longest.map((n, column) => numeric[column] ? n : Math.min(n, SHORT_NAME));
+  const width = head.reduce(
+    (sum, name, i) => sum + Math.max(8 * letters[i], 9.6 * name.length) + 14,
+    0,
+  );
   const dense = width > WIDE ? ' class="dense"' : "";
   return `<figure><div class="scroll"${region}><table${dense}>
 <thead><tr>${cells(head, () => 'th scope="col"')}</tr></thead>
