@@ -259,6 +259,15 @@ export const CHECKS: Readonly<Record<string, readonly Check[]>> = {
     between(-0.5, 0.5, 1, 3, 8),
     ...parametersOf(attentionLayer).map((i) => between(-0.5, 0.5, ...i.shape)),
   )],
+  selfAttention: [check(
+    (a, ...p) => {
+      const use = { heads: 4, keyHeads: 2 };
+      const { output, probabilities } = nn.selfAttention(filled(attentionLayer, p), a, use);
+      return [output, probabilities];
+    },
+    between(-0.5, 0.5, 1, 3, 8),
+    ...parametersOf(attentionLayer).map((i) => between(-0.5, 0.5, ...i.shape)),
+  )],
   applyMlp: [check((a, ...p) => nn.applyMlp(filled(mlp, p), a), x, ...parametersOf(mlp))],
 };
 
