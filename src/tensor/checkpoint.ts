@@ -24,6 +24,7 @@ export type Part<I extends readonly Tensor[], O extends Tensor | readonly Tensor
  * deep model; within a wrapped part, further wrapping changes nothing.
  *
  * @param part builds its results from its inputs and from tensors it captures (parameters)
+ * @returns a function of the same inputs and results, of the same shapes and types
  *
  * @example
  * ```ts

@@ -209,12 +209,23 @@ export function sessionSeed(): number {
   return current?.seed ?? 0;
 }
 
-/** Computes tensors together on the current session; they keep their values on the device. */
+/**
+ * Computes tensors together on the current session; they keep their values on the device.
+ *
+ * @throws {Error} if no session is open, or the device failed. @throws {TypeError} if a tensor was
+ * disposed. @throws {RangeError} if a tensor is larger than the device can bind.
+ */
 export async function evaluate(...tensors: Tensor[]): Promise<void> {
   await currentSession().evaluate(...tensors);
 }
 
-/** Values of several tensors, computed together where needed and read with one wait. */
+/**
+ * Values of several tensors, computed together where needed and read with one wait.
+ *
+ * @returns the values of each tensor in row-major order
+ * @throws {Error} if no session is open, or the device failed. @throws {TypeError} if a tensor was
+ * disposed.
+ */
 export async function readAll(...tensors: readonly Tensor[]): Promise<HostData[]> {
   return await currentSession().readAll(...tensors);
 }

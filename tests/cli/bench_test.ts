@@ -8,6 +8,7 @@ import {
 import { type BenchReport, JOBS, jobsNamed, ratiosOf } from "../../src/cli/bench.ts";
 import { measure } from "../../src/cli/bench/job.ts";
 import { session } from "../nn/shared.ts";
+import { runCommand } from "./command.ts";
 
 Deno.test("the jobs have the names by which other libraries were measured, each once", () => {
   const names = JOBS.map((job) => job.name);
@@ -45,12 +46,9 @@ Deno.test("deno task bench prints a table and writes a report", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const file = `${folder}/bench.json`;
-    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "src/cli/bench.ts", "--jobs", "mm256,chain100_jit", "--json", file],
-    }).output();
-    const text = new TextDecoder().decode(stdout);
-    assertEquals(success, true, text);
-    assertStringIncludes(text, "mm256");
+    const ended = await runCommand("bench", "--jobs", "mm256,chain100_jit", "--json", file);
+    assertEquals(ended.code, 0, ended.stderr);
+    assertStringIncludes(ended.stdout, "mm256");
     const report: BenchReport = JSON.parse(await Deno.readTextFile(file));
     assertEquals(report.jobs.map((job) => job.name), ["mm256", "chain100_jit"]);
     assertGreater(report.peak.flops, 0);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, resumeCommand, startOptions } from "../../src/cli/start_options.ts";
-import { offlineFlags } from "../offline/flags.ts";
+import { runCommand } from "./command.ts";
 
 Deno.test("startOptions() has a default for everything", () => {
   const { seed, variant, ffn, steps, resume, out } = startOptions([])!;
@@ -49,22 +49,7 @@ Deno.test("resumeCommand() repeats the options that a checkpoint belongs to", ()
 });
 
 /** Runs the command, which must end before it looks for a device. */
-async function start(...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      "--no-lock",
-      ...await offlineFlags(),
-      new URL("../../src/cli/start.ts", import.meta.url).href,
-      ...args,
-    ],
-    signal: AbortSignal.timeout(60_000),
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
+const start = (...args: string[]) => runCommand("start", ...args);
 
 Deno.test("start prints its help and ends well when asked for it", async () => {
   const { code, stdout } = await start("--help");

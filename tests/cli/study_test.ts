@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { HELP, studyCommand, type StudyOptions } from "../../src/cli/study_options.ts";
 import { pagePath } from "../../src/cli/study_print.ts";
 import { gatherResults, STUDIES, StudyDatabase } from "../../src/study/mod.ts";
-import { offlineFlags } from "../offline/flags.ts";
+import { runCommand } from "./command.ts";
 import { recorded } from "../study/recorded.ts";
 
 function options(...args: string[]): StudyOptions {
@@ -78,21 +78,7 @@ Deno.test("studyCommand() throws when a value makes no sense", () => {
   says("main --seed 3", "--seed");
 });
 
-async function study(...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--quiet",
-      "--no-lock",
-      ...await offlineFlags(),
-      new URL("../../src/cli/study.ts", import.meta.url).href,
-      ...args,
-    ],
-  }).output();
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, said: decode(stdout), errors: decode(stderr) };
-}
+const study = (...args: string[]) => runCommand("study", ...args);
 
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -110,39 +96,39 @@ Deno.test("study prints the tables of finished runs without a device, from any o
     recorded({ moiie: answers.moiie }, { path: paths[0] }).close();
     recorded(answers, { path: paths[1] }).close();
     const merged = await study("merge", ...paths, "--into", `${folder}/all.db`);
-    assertEquals(merged.code, 0, merged.errors);
-    assertStringIncludes(merged.said, `${paths[1]}: 2 runs taken, 5 were here already`);
+    assertEquals(merged.code, 0, merged.stderr);
+    assertStringIncludes(merged.stdout, `${paths[1]}: 2 runs taken, 5 were here already`);
     const args = ["ablations", "--seeds", "2", "--only", "moiie,moiie-full"];
     const place = `${folder}/results`;
     const first = await study(...args, "--db", `${folder}/all.db`, "--export", place);
-    assertEquals(first.code, 0, first.errors);
-    assertStringIncludes(first.said, "+2.3 (-0.9 to +5.4), no difference shown");
-    assertStringIncludes(first.said, `written: ${place}/study_tiny_llvmpipe.json`);
+    assertEquals(first.code, 0, first.stderr);
+    assertStringIncludes(first.stdout, "+2.3 (-0.9 to +5.4), no difference shown");
+    assertStringIncludes(first.stdout, `written: ${place}/study_tiny_llvmpipe.json`);
     for (const from of [place, `${place}/study_tiny_llvmpipe.json`, `${folder}/all.db`]) {
-      const { code, said, errors } = await study("ablations", "--from", from);
-      assertEquals(code, 0, errors);
-      assertStringIncludes(said, "+2.3 (-0.9 to +5.4), no difference shown");
-      assert(!said.includes("page: "), said);
+      const { code, stdout, stderr } = await study("ablations", "--from", from);
+      assertEquals(code, 0, stderr);
+      assertStringIncludes(stdout, "+2.3 (-0.9 to +5.4), no difference shown");
+      assert(!stdout.includes("page: "), stdout);
     }
     const page = `${folder}/pages/paper.html`;
     const written = await study("paper", "--from", place, "--report", page);
-    assertEquals(written.code, 0, written.errors);
-    assertEquals(written.said.trimEnd().split("\n").at(-1), `page: ${page}`);
+    assertEquals(written.code, 0, written.stderr);
+    assertEquals(written.stdout.trimEnd().split("\n").at(-1), `page: ${page}`);
     assertStringIncludes(
       await Deno.readTextFile(page),
       "<td>+2.3 (-0.9 to +5.4), no difference shown</td>",
     );
     const status = await study("status", "--db", `${folder}/all.db`);
-    assertMatch(status.said, /moiie-full +2 +0 +0 +0/);
+    assertMatch(status.stdout, /moiie-full +2 +0 +0 +0/);
     const list = await study(...args, "--db", paths[0], "--list");
-    assertMatch(list.said, /moiie-full +7 +planned/);
+    assertMatch(list.stdout, /moiie-full +7 +planned/);
     const none = await study("paper", "--from", place, "--scale", "small");
-    assertEquals([none.code, none.said], [1, ""]);
-    assertStringIncludes(none.errors, "no results at scale small, but at tiny");
+    assertEquals([none.code, none.stdout], [1, ""]);
+    assertStringIncludes(none.stderr, "no results at scale small, but at tiny");
     await Deno.mkdir(`${folder}/empty`);
     const empty = await study("paper", "--from", `${folder}/empty`);
-    assertEquals([empty.code, empty.said], [1, ""]);
-    assertStringIncludes(empty.errors, `deno task study NAME --export ${folder}/empty`);
+    assertEquals([empty.code, empty.stdout], [1, ""]);
+    assertStringIncludes(empty.stderr, `deno task study NAME --export ${folder}/empty`);
     const missing = await study("status", "--db", `${folder}/nothing.db`);
     assertEquals(missing.code, 1);
   });
@@ -159,22 +145,22 @@ Deno.test("pagePath() keeps scales, devices and smoke runs apart", () => {
 });
 
 Deno.test("study explains itself when the command line is wrong", async () => {
-  const { code, said, errors } = await study("ablation");
-  assertEquals([code, said], [2, ""]);
-  assertStringIncludes(errors, 'did you mean "ablations"?');
-  assertStringIncludes(errors, "deno task study NAME");
+  const { code, stdout, stderr } = await study("ablation");
+  assertEquals([code, stdout], [2, ""]);
+  assertStringIncludes(stderr, 'did you mean "ablations"?');
+  assertStringIncludes(stderr, "deno task study NAME");
 });
 
 Deno.test("study trains, answers, records and prints", async () => {
   await withFolder(async (folder) => {
     const db = `${folder}/new/study.db`;
-    const { code, said, errors } = await study(
+    const { code, stdout, stderr } = await study(
       ...["ablations", "--only", "moiie", "--seeds", "7,", "--steps", "2", "--db", db],
     );
-    assertEquals(code, 0, errors);
-    assertMatch(said, /SMOKE RUN: 2 steps a stage/); // before
-    assertMatch(said, /SMOKE RUN, a few steps and questions/); // with the tables
-    assertMatch(said, /MoIIE \(1V\+1L\+2S\) +1 +\d+\.\d/);
+    assertEquals(code, 0, stderr);
+    assertMatch(stdout, /SMOKE RUN: 2 steps a stage/); // before
+    assertMatch(stdout, /SMOKE RUN, a few steps and questions/); // with the tables
+    assertMatch(stdout, /MoIIE \(1V\+1L\+2S\) +1 +\d+\.\d/);
     using database = new StudyDatabase(db);
     const runs = database.runs();
     assertEquals(runs.map((r) => [r.kind, r.status]), [

@@ -1,27 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import {
-  countFindings,
-  findingOf,
-  findings,
-  gatherResults,
-  studyNamed,
-  studyPart,
-  type StudyResults,
-} from "../../src/study/mod.ts";
-import { recorded } from "./recorded.ts";
-
-/** Full is better by 2 in every seed but for noise, 8 experts differ in no direction. */
-const ANSWERS = {
-  moiie: { 7: 60, 8: 70, 9: 50 },
-  "moiie-full": { 7: 62, 8: 72.5, 9: 51.5 },
-  "moiie-8-balanced": { 7: 61, 8: 69, 9: 50 },
-  "moiie-aux-0.01": { 7: 40 },
-};
-
-function resultsOf(answers: Record<string, Record<number, number>>): StudyResults {
-  using database = recorded(answers);
-  return gatherResults(database);
-}
+import { countFindings, findingOf, findings, studyNamed, studyPart } from "../../src/study/mod.ts";
+import { ANSWERS, resultsOf } from "./recorded.ts";
 
 Deno.test("findings() say what intervals allow, and name what was not run", () => {
   const texts = findings(resultsOf(ANSWERS), "ablations", { splits: ["val"] }).map((f) => f.text);

@@ -4,7 +4,6 @@ import {
   compareVariants,
   differenceText,
   estimate,
-  gatherResults,
   PAPER_APPENDIX,
   PAPER_FIGURE_3,
   PAPER_TABLE_1,
@@ -15,25 +14,11 @@ import {
   paperColumn,
   readResults,
   studyNamed,
-  type StudyResults,
   studyTables,
 } from "../../src/study/mod.ts";
-import { recorded } from "./recorded.ts";
+import { ANSWERS, resultsOf } from "./recorded.ts";
 
 const RESULTS = new URL("../../fixtures/results/", import.meta.url).pathname;
-
-/** Full is better by 2 in every seed but for noise, 8 experts differ in no direction. */
-const ANSWERS = {
-  moiie: { 7: 60, 8: 70, 9: 50 },
-  "moiie-full": { 7: 62, 8: 72.5, 9: 51.5 },
-  "moiie-8-balanced": { 7: 61, 8: 69, 9: 50 },
-  "moiie-aux-0.01": { 7: 40 },
-};
-
-function resultsOf(answers: Record<string, Record<number, number>>): StudyResults {
-  using database = recorded(answers);
-  return gatherResults(database);
-}
 
 Deno.test("compareVariants() pairs seeds, so that it sees what differs less than seeds do", () => {
   const { variants } = studyNamed("ablations");
