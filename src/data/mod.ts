@@ -26,6 +26,7 @@ export {
   wordSceneBatch,
   type WordSceneOptions,
 } from "./batch.ts";
+export { decodeImage } from "./decode_image.ts";
 export {
   type ImageSize,
   type PreprocessorConfig,
