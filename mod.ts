@@ -131,6 +131,7 @@ export {
   table,
   timeTable,
   train,
+  trainingLoadFigure,
   trainStudy,
 } from "./src/notebook/mod.ts";
 export * as plot from "./src/plot/mod.ts";

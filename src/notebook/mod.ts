@@ -53,6 +53,7 @@ export {
   parameterFigure,
   routingFigure,
   type StudyFigure,
+  trainingLoadFigure,
 } from "./study_figures.ts";
 export { studyReport, type StudyReportOptions } from "./study_report.ts";
 export {

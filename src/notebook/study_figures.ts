@@ -15,6 +15,7 @@ import {
   type FamilyEstimate,
   type FamilyFloor,
   type Figure,
+  loadOverTraining,
   lossCurves,
   type PairedDifference,
   pairedDifferences,
@@ -29,6 +30,7 @@ import {
   lossRecords,
   PAPER_FIGURE_3,
   paperColumn,
+  recordedLoad,
   REFERENCE,
   routingOf,
   type Study,
@@ -36,7 +38,7 @@ import {
   type StudyResults,
 } from "../study/mod.ts";
 import { parameterParts } from "./cost.ts";
-import type { Markdown } from "./markdown.ts";
+import { type Markdown, markdown } from "./markdown.ts";
 import { notRecorded, notRecordedVariant } from "./study_tables.ts";
 
 /** A figure, or the sentence that stands for it where nothing is recorded. */
@@ -197,6 +199,36 @@ export function balanceFigure(
 ): StudyFigure {
   const rows = loadRows(results, variant);
   return rows.length === 0 ? notRecordedVariant(variant) : balanceMetrics(rows, { title });
+}
+
+/**
+ * Share of the choices that each expert gets over the steps of training, in one run: the numbers of
+ * experts mean nothing across seeds. Its title says which run, and how many recorded their load.
+ *
+ * @param seed The run's seed; by default the first that recorded its load.
+ */
+export function trainingLoadFigure(
+  results: StudyResults,
+  variant: string = REFERENCE,
+  seed?: number,
+): StudyFigure {
+  const runs = results.runs.filter((r) => r.variant === variant);
+  if (runs.length === 0) return notRecordedVariant(variant);
+  const { label } = results.variants.find((v) => v.name === variant)!;
+  const known = runs.filter((r) => r.load).sort((a, b) => a.seed - b.seed);
+  const run = known.find((r) => seed === undefined || r.seed === seed);
+  if (!run) {
+    const wanted = seed === undefined ? "" : `, seed ${seed}`;
+    return markdown(
+      `*Not recorded: the load of the experts over training of ${label}${wanted}, which ` +
+        `${known.length} of ${runs.length} runs at hand recorded.*`,
+    );
+  }
+  const counted = known.length === runs.length
+    ? `one of ${runs.length} ${runs.length === 1 ? "run" : "runs"}`
+    : `one of ${known.length} that recorded it, of ${runs.length} runs`;
+  const title = `Load over training: ${label}, seed ${run.seed} (${counted})`;
+  return loadOverTraining(recordedLoad(results, run), { title });
 }
 
 /** Parameters of a study's variants, in all and used by a token, by part of the model. */

@@ -7,6 +7,7 @@ import {
   FIRST_STAGE,
   loadFindings,
   type PaperPlace,
+  REFERENCE,
   type Section,
   type Study,
   type StudyResults,
@@ -21,7 +22,13 @@ import {
   tableSection,
   textSection,
 } from "./report_sections.ts";
-import { dataScaleFigure, differenceFigure, familyFigure, lossFigure } from "./study_figures.ts";
+import {
+  dataScaleFigure,
+  differenceFigure,
+  familyFigure,
+  lossFigure,
+  trainingLoadFigure,
+} from "./study_figures.ts";
 import { isRecorded, notRecorded, notSaid, paperTable, studyTable } from "./study_tables.ts";
 
 /** What is asked, and where the paper answers. */
@@ -90,6 +97,7 @@ export async function comparisonSections(
     ...foundSections(results, study),
     ...await tablesAndFigures(results, study),
     ...await afterStages(results, study),
+    ...await loadSections(results, study),
     ...beside,
   ];
 }
@@ -159,3 +167,19 @@ async function afterStages(results: StudyResults, study: Study): Promise<Section
     await figureSection(undefined, familyFigure(all, stages, ["val", "style"])),
   ];
 }
+
+/** How the balance develops with each coefficient of the balancing loss but the paper's own. */
+async function loadSections(results: StudyResults, study: Study): Promise<Section[]> {
+  if (study.name !== "auxiliary") return [];
+  const others = study.variants.filter(({ name }) =>
+    name !== REFERENCE && results.runs.some((r) => r.variant === name && r.load)
+  );
+  const sections: Section[] = [];
+  for (const [i, { name }] of others.entries()) {
+    const heading = i === 0 ? "Load of the experts over training" : undefined;
+    sections.push(await figureSection(heading, trainingLoadFigure(results, name), LOAD));
+  }
+  return sections;
+}
+
+const LOAD = "One run, single training batches. With the paper's coefficient: under Experts.";

@@ -18,7 +18,12 @@ import {
 } from "../study/mod.ts";
 import { accountingTable, foundInParameters, timeTable } from "./cost.ts";
 import { figureSection, listSection, tableSection, textSection } from "./report_sections.ts";
-import { balanceFigure, parameterFigure, routingFigure } from "./study_figures.ts";
+import {
+  balanceFigure,
+  parameterFigure,
+  routingFigure,
+  trainingLoadFigure,
+} from "./study_figures.ts";
 import { paperTable } from "./study_tables.ts";
 import { table } from "./table.ts";
 
@@ -49,6 +54,10 @@ export async function expertSections(
     sections.push(await figureSection("Balance of the experts", figure));
   }
   if (balance.rows.length > 0) sections.push(tableSection(undefined, balance));
+  if (first) {
+    const figure = trainingLoadFigure(results, first.name);
+    sections.push(await figureSection("Load of the experts over training", figure, LOAD));
+  }
   if (first) sections.push(await pathwaySection(results, first.run, first.label));
   return [...sections, ...await analysisSections(analyses)];
 }
@@ -56,6 +65,8 @@ export async function expertSections(
 const ROUTING = "Which experts the tokens of held-out questions (val) choose. A router without " +
   "preference would use the experts of its pool alike. The numbers of experts mean nothing across " +
   "seeds, so over seeds they are ordered by use.";
+
+const LOAD = "One run, single training batches, image and text tokens apart.";
 
 const hasExperts = ({ routing }: RunRecord): boolean =>
   routing.some(({ layers }) => layers.length > 0);

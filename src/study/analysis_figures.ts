@@ -1,19 +1,9 @@
 /** What was found of experts, in the forms that the figures draw. */
-import {
-  cellOf,
-  loadMetrics,
-  type PathCount,
-  poolOf,
-  type RoutingRecord,
-  sharesOf,
-} from "../moe/mod.ts";
+import { loadMetrics, type PathCount, type RoutingRecord } from "../moe/mod.ts";
 import type { VariantScores } from "./analysis.ts";
 import type { RunAnalysis } from "./analysis_store.ts";
-import type { StudyDatabase } from "./database.ts";
 import type { LayerBalance } from "./expert_load.ts";
-import type { RecordedStep } from "./routing.ts";
 import { type Estimate, estimate } from "./statistics.ts";
-import type { ExpertName } from "./routing_summary.ts";
 
 /** Balance of every layer and modality of a record, for `balanceMetrics`. */
 export function balanceInputs(record: RoutingRecord, seed?: number): LayerBalance[] {
@@ -57,59 +47,6 @@ export function pathInputs(
     tokens,
     paths: entry === "first" ? found.paths : found.patterns,
   }));
-}
-
-/** Share of each expert over the steps of a stage: what `loadOverTraining` draws. */
-export interface LoadInput {
-  /** The layer's place in the network. */
-  readonly layer: number;
-  /** Modality of the tokens. */
-  readonly modality: string;
-  /** Experts that the tokens may use. */
-  readonly experts: readonly ExpertName[];
-  /** The recorded steps. */
-  readonly steps: readonly number[];
-  /** Share of the choices, `[experts][steps]`. */
-  readonly shares: readonly (readonly number[])[];
-}
-
-/**
- * The routing of training steps that a run recorded, of one stage; empty if there are none.
- *
- * @param stage name of the stage. Default the last that recorded some.
- */
-export function trainingRouting(
-  database: StudyDatabase,
-  run: string,
-  stage?: string,
-): RecordedStep[] {
-  const all = (database.extras(run).training ?? []) as RecordedStep[];
-  const wanted = stage ?? all.at(-1)?.stage;
-  return all.filter((s) => s.stage === wanted);
-}
-
-/** The load of the experts over the recorded steps of a stage, for `loadOverTraining`. */
-export function loadInputs(
-  steps: readonly RecordedStep[],
-): LoadInput[] {
-  if (steps.length === 0) return [];
-  const { layers, pools, experts } = steps[0].routing;
-  return layers.flatMap(({ layer }) =>
-    pools.map(({ modality }) => {
-      const pool = poolOf(steps[0].routing, modality);
-      const shares = steps.map(({ routing }) => {
-        const { choices } = cellOf(routing, { layer, modality });
-        return sharesOf(pool.map((e) => choices[e]));
-      });
-      return {
-        layer,
-        modality,
-        experts: pool.map((e) => experts[e]),
-        steps: steps.map((s) => s.step),
-        shares: pool.map((_, i) => shares.map((row) => row[i])),
-      };
-    })
-  );
 }
 
 /** Scores of changed models on one family: what `expertAnalysis` draws, in percent. */

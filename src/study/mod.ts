@@ -42,4 +42,5 @@ export { keptModel, keptWeights } from "./run_weights.ts";
 export * from "./runner.ts";
 export * from "./statistics.ts";
 export * from "./tables.ts";
+export * from "./training_load.ts";
 export * from "./variants.ts";

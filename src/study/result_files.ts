@@ -1,6 +1,7 @@
 /** Results of studies as files. */
 import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import type { StudyResults } from "./results.ts";
+import { checkLoad } from "./training_load.ts";
 
 const FORMAT: StudyResults["format"] = "moiie-lab study 1";
 
@@ -59,11 +60,12 @@ const remedy = (path: string): string =>
   "studies; for those of finished runs without exporting them name the database, such as " +
   "`--from .cache/study/tiny.db`";
 
-/** Reads the text of a file of results. @throws {SyntaxError} if it is something else */
+/** Reads the text of a file of results. @throws {SyntaxError} if it is something else, or damaged */
 export function parseResults(text: string, source: string): StudyResults {
   const results = JSON.parse(text) as StudyResults;
   if (results?.format !== FORMAT) {
     throw new SyntaxError(`${source} holds no results of a study (format ${results?.format})`);
   }
+  checkLoad(results, source);
   return results;
 }

@@ -5,7 +5,9 @@
 import type { StudyDatabase } from "./database.ts";
 import type { RunRow, StagedRecord } from "./database_schema.ts";
 import { canonicalJson, connectorId, type RunConfig } from "./grid.ts";
+import type { RecordedStep } from "./routing.ts";
 import type { LayerCounts, RoutingSummary } from "./routing_summary.ts";
+import { type LoadCurve, loadCurves } from "./training_load.ts";
 
 const FORMAT = "moiie-lab study 1";
 
@@ -68,6 +70,8 @@ export interface RunRecord {
     readonly benchmark: string;
     readonly layers: readonly LayerCounts[];
   }[];
+  /** Load of the experts while it trained; missing in older records. */
+  readonly load?: readonly LoadCurve[];
   /** What else was measured, by name. */
   readonly extras?: Readonly<Record<string, unknown>>;
 }
@@ -112,7 +116,7 @@ export interface GatherOptions {
   ids?: readonly string[];
   /** Only runs of this device. */
   device?: string;
-  /** Points of a loss curve. Default 60. */
+  /** Points of a curve of losses or loads. Default 60. */
   points?: number;
   /** Names of what else was measured that is to be taken along; `routing` is large. Default none. */
   extras?: readonly string[];
@@ -169,10 +173,12 @@ export function gatherResults(database: StudyDatabase, options: GatherOptions = 
       return { id, seed, seconds: round(seconds), curves: curves(r), ...known && { answers } };
     }),
     runs: models.map((r) => {
-      const extras = Object.entries(database.extras(r.id))
-        .filter(([name]) => options.extras?.includes(name));
+      const all = database.extras(r.id);
+      const extras = Object.entries(all).filter(([name]) => options.extras?.includes(name));
+      const load = loadCurves((all.training ?? []) as RecordedStep[], points);
       return {
         ...runRecord(database, r, curves(r), connectors),
+        ...(load.length > 0 ? { load } : {}),
         ...(extras.length > 0 ? { extras: Object.fromEntries(extras) } : {}),
       };
     }),

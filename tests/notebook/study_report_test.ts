@@ -172,6 +172,24 @@ Deno.test("studyReport() works with one run, of one study, and says what that is
   assertStringIncludes(renderReport(report), "no run at hand was analysed");
 });
 
+Deno.test("studyReport() draws the load over training where runs recorded it", async () => {
+  const study = studyNamed("auxiliary");
+  using database = recorded({ moiie: { 7: 60 }, "moiie-aux-0.1": { 7: 60 } }, { study });
+  const results = gatherResults(database);
+  const loads = (report: Report) =>
+    report.sections.filter((s) => s.heading === "Load of the experts over training");
+  const without = loads(await studyReport(results, study));
+  assertEquals(without.map((s) => s.kind), ["text"]);
+  const shares = [[0.5, 0.25], [0.25, 0.25], [0.25, 0.5]];
+  const load = [{ stage: "2", layer: 1, modality: "image", step: [0, 50], shares }];
+  const runs = results.runs.map((run) => ({ ...run, load }));
+  const drawn = loads(await studyReport({ ...results, runs }, study));
+  assertEquals(drawn.map((s) => s.kind), ["figure", "figure"]); // coefficient 0.1, and MoIIE
+  assert(drawn[0].kind === "figure" && drawn[1].kind === "figure");
+  assertStringIncludes(drawn[0].alt, "coefficient 0.1, seed 7 (one of 1 run)");
+  assertStringIncludes(drawn[1].alt, "MoIIE (1V+1L+2S), seed 7");
+});
+
 Deno.test("studyReport() refuses results without a run of the study", async () => {
   await assertRejects(() => studyReport(noResults("tiny")), RangeError, "`deno task study paper`");
   using database = recorded({ "moiie-full": { 7: 60 } });

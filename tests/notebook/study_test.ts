@@ -17,6 +17,7 @@ import {
   parameterFigure,
   routingFigure,
   studyTable,
+  trainingLoadFigure,
   trainStudy,
 } from "../../src/notebook/mod.ts";
 import { describeFigure, type Figure, isFigure } from "../../src/plot/mod.ts";
@@ -112,6 +113,28 @@ Deno.test("dataScaleFigure() has the paper's panel alone until more than one sha
   const study = studyNamed("scale");
   using database = recorded({ moiie: { 7: 60 }, "moiie-data-0.48": { 7: 50 } }, { study });
   assertEquals(moiie(dataScaleFigure(gatherResults(database))), [[50, 60], paper]);
+});
+
+Deno.test("trainingLoadFigure() draws a run that recorded its load, and says of how many", () => {
+  const load = [{
+    stage: "2",
+    layer: 1,
+    modality: "image",
+    step: [0, 50],
+    shares: [[0.5, 0.25], [0.25, 0.25], [0.25, 0.5]],
+  }];
+  const some = {
+    ...RESULTS,
+    runs: RESULTS.runs.map((r) => r.variant === "moiie" && r.seed > 7 ? { ...r, load } : r),
+  };
+  const figure = trainingLoadFigure(some, "moiie");
+  assertEquals(seriesOf(figure)["V1 (vision)"], [0.5, 0.25]);
+  assert(isFigure(figure));
+  const { text } = figure.layout.title as { text: string };
+  assertStringIncludes(text, "MoIIE (1V+1L+2S), seed 8 (one of 2 that recorded it, of 3 runs)");
+  assertStringIncludes(String(trainingLoadFigure(some, "moiie", 7)), "seed 7, which 2 of 3 runs");
+  assertStringIncludes(String(trainingLoadFigure(some, "moiie-full")), "0 of 3 runs");
+  assertMatch(String(trainingLoadFigure(some, "vanilla")), /^\*Not recorded yet/);
 });
 
 Deno.test("parameterFigure() stacks all parameters of a model", () => {
