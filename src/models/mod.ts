@@ -5,12 +5,15 @@
  * @module
  */
 export * from "./ablate.ts";
+export type { GenerationConfig, PreprocessorFile, TokenizerFiles } from "./checkpoint_files.ts";
+export * from "./checkpoint_folder.ts";
 export * from "./config.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
 export * from "./image_tokens.ts";
 export * from "./llava.ts";
+export * from "./load_published.ts";
 export * from "./lvlm.ts";
 export * from "./multiscale.ts";
 export * from "./pretrained.ts";
@@ -28,6 +31,7 @@ export {
   publishedLanguage,
   type Weights,
 } from "./published_language.ts";
+export * from "./published_tokenizer.ts";
 export * from "./published_vision.ts";
 export * from "./rope.ts";
 export * from "./safetensors.ts";

@@ -66,12 +66,21 @@ export interface Safetensors extends Disposable {
    * @throws {RangeError} if there is no tensor of this name, or the file has become shorter.
    */
   float32(name: string): Float32Array;
+  /**
+   * Reads a part of a tensor's bytes, little-endian as they stand in the file.
+   *
+   * @param name The tensor.
+   * @param offset Where to begin, in bytes from the tensor's first.
+   * @param into Filled whole.
+   * @throws {RangeError} if there is no such tensor or part, or the file has become shorter.
+   */
+  readInto(name: string, offset: number, into: Uint8Array): void;
   /** Closes the file; what was read stays valid. Does nothing for bytes in memory. */
   close(): void;
 }
 
-/** Reads `end - begin` bytes from position `begin` of the data. */
-type ReadData = (begin: number, end: number) => ArrayBuffer;
+/** Fills `into` with the bytes from position `begin` of the data. */
+type ReadData = (begin: number, into: Uint8Array) => void;
 
 function openWith(
   header: SafetensorsHeader,
@@ -92,11 +101,20 @@ function openWith(
   };
   const tensor = (name: string): SafetensorsTensor => {
     const { dtype, shape, begin, end } = entry(name);
-    return {
-      dtype,
-      shape,
-      data: new SAFETENSORS_ARRAYS[dtype](read(begin, end)),
-    } as SafetensorsTensor;
+    const bytes = new Uint8Array(end - begin);
+    read(begin, bytes);
+    return { dtype, shape, data: new SAFETENSORS_ARRAYS[dtype](bytes.buffer) } as SafetensorsTensor;
+  };
+  const readInto = (name: string, offset: number, into: Uint8Array): void => {
+    const { begin, end } = entry(name);
+    if (!(Number.isSafeInteger(offset) && offset >= 0 && begin + offset + into.length <= end)) {
+      throw new RangeError(
+        `${source}: tensor "${name}" has ${
+          end - begin
+        } bytes, not ${into.length} from ${offset} on`,
+      );
+    }
+    read(begin + offset, into);
   };
   const float32 = (name: string): Float32Array => {
     const { dtype, data } = tensor(name);
@@ -106,7 +124,7 @@ function openWith(
     throw new TypeError(`${source}: tensor "${name}" is ${dtype}, not floats; use tensor()`);
   };
   const has = (name: string): boolean => entries.has(name);
-  return { names, metadata, has, entry, tensor, float32, close, [Symbol.dispose]: close };
+  return { names, metadata, has, entry, tensor, float32, readInto, close, [Symbol.dispose]: close };
 }
 
 /**
@@ -127,8 +145,8 @@ export function parseSafetensors(
     bytes.length - dataStart,
     source,
   );
-  const read: ReadData = (begin, end) =>
-    new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end)).buffer;
+  const read: ReadData = (begin, into) =>
+    into.set(bytes.subarray(dataStart + begin, dataStart + begin + into.length));
   return openWith(header, source, read, () => {});
 }
 
@@ -148,16 +166,20 @@ export function readSafetensors(path: string | URL): Safetensors {
   const file = Deno.openSync(path);
   try {
     const fileBytes = file.statSync().size;
-    const prefix = readExactly(file, 0, Math.min(PREFIX_BYTES, fileBytes), source);
+    const bytesFrom = (position: number, count: number): Uint8Array => {
+      const bytes = new Uint8Array(count);
+      readExactly(file, position, bytes, source);
+      return bytes;
+    };
+    const prefix = bytesFrom(0, Math.min(PREFIX_BYTES, fileBytes));
     const length = headerLength(prefix, fileBytes, source);
     const dataStart = PREFIX_BYTES + length;
     const header = parseHeader(
-      readExactly(file, PREFIX_BYTES, length, source),
+      bytesFrom(PREFIX_BYTES, length),
       fileBytes - dataStart,
       source,
     );
-    const read: ReadData = (begin, end) =>
-      readExactly(file, dataStart + begin, end - begin, source).buffer;
+    const read: ReadData = (begin, into) => readExactly(file, dataStart + begin, into, source);
     let open = true;
     return openWith(header, source, read, () => {
       if (open) file.close();
@@ -172,10 +194,10 @@ export function readSafetensors(path: string | URL): Safetensors {
 function readExactly(
   file: Deno.FsFile,
   position: number,
-  length: number,
+  bytes: Uint8Array,
   source: string,
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+): void {
+  const { length } = bytes;
   file.seekSync(position, Deno.SeekMode.Start);
   for (let filled = 0; filled < length;) {
     const count = file.readSync(bytes.subarray(filled));
@@ -187,7 +209,6 @@ function readExactly(
     }
     filled += count;
   }
-  return bytes;
 }
 
 /**

@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { type PublishedConfig, tokenTypes } from "../../models/mod.ts";
-import { compile, gradients, sub, type Tensor, tensor } from "../../tensor/mod.ts";
+import { join } from "node:path";
+import { loadPublished, tokenTypes } from "../../models/mod.ts";
+import { compile, gradients, sub, type Tensor } from "../../tensor/mod.ts";
 import { topological } from "../../tensor/grad.ts";
 import { AdamW } from "../../train/optimizer.ts";
 import type { Case } from "./case.ts";
@@ -23,17 +24,9 @@ interface Loaded {
 }
 
 /** Reads the model beside a file. */
-function load(folder: Folder, group: string): Loaded {
-  const config: PublishedConfig = objectAt(folder.json(`${group}/config.json`), group);
-  const weights = new Map<string, Tensor>();
-  for (const file of folder.files) {
-    if (file.kind !== "weights" || !file.path.startsWith(`${group}/`)) continue;
-    const data = folder.open(file);
-    for (const [name, { shape }] of Object.entries(file.tensors)) {
-      weights.set(name, tensor(data.float32(name), { shape, name }));
-    }
-  }
-  return { weights, model: modelOf(config, weights) };
+async function load(folder: Folder, group: string): Promise<Loaded> {
+  const published = await loadPublished(join(folder.path, group));
+  return { weights: published.weights, model: modelOf(published) };
 }
 
 /** A result of a model, read. */
@@ -82,7 +75,8 @@ function countedRows(
 
 /** A forward pass: everything that the file holds. */
 async function runForward(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const { model } = load(folder, group), data = folder.open(file), given = givenOf(file, data);
+  const { model } = await load(folder, group);
+  const data = folder.open(file), given = givenOf(file, data);
   const { tensors, routings } = model.results(given, file);
   const mask = given.attention_mask && {
     shape: given.attention_mask.shape,
@@ -138,7 +132,8 @@ function weightOf(weights: ReadonlyMap<string, Tensor>, name: string): Tensor {
 }
 
 async function runGradients(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const { model, weights } = load(folder, group), data = folder.open(file);
+  const { model, weights } = await load(folder, group);
+  const data = folder.open(file);
   const total = totalLoss(model, batchOf(folder, group));
   const names = Object.keys(file.tensors);
   const wrt = names.map((name) => weightOf(weights, name));
@@ -164,7 +159,7 @@ function stepOf({ model, weights }: Loaded, batch: Batch, optimizer: AdamW) {
 }
 
 async function runAdamW(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const loaded = load(folder, group), data = folder.open(file);
+  const loaded = await load(folder, group), data = folder.open(file);
   const { lr, betas, eps, weight_decay } = file.params as {
     lr: number;
     betas: [number, number];
@@ -222,7 +217,7 @@ async function runTraining(folder: Folder, file: FileEntry, group: string): Prom
   };
   if (!options) throw new SyntaxError(`${file.path} should describe its AdamW`);
   const { betas, eps, weight_decay } = JSON.parse(options);
-  const loaded = load(folder, group);
+  const loaded = await load(folder, group);
   const all = [...loaded.weights];
   const decays = /decay only on parameters with more than one dimension/.test(text)
     ? all.filter(([, t]) => t.rank > 1)

@@ -7,19 +7,13 @@ import {
   applyLlava,
   applyPublishedLanguage,
   applyVisionTower,
-  LANGUAGE_TYPES,
   type Llava,
   type LvlmOutputs,
   multiscaleFeatures,
-  type PublishedConfig,
   type PublishedLanguage,
-  publishedLanguage,
-  publishedLlava,
+  type PublishedModel,
   type PublishedVision,
-  publishedVision,
-  VISION_TYPES,
   visionFeatures,
-  type Weights,
 } from "../../models/mod.ts";
 import { routerLoads, type Routing } from "../../moe/mod.ts";
 import type { Safetensors } from "../../models/safetensors.ts";
@@ -34,7 +28,6 @@ import {
   type Tensor,
   where,
 } from "../../tensor/mod.ts";
-import { Skip } from "./case.ts";
 import type { FileEntry } from "./folder.ts";
 import { leaf } from "./operation.ts";
 
@@ -67,13 +60,10 @@ export function givenOf(file: FileEntry, data: Safetensors, prefix = "in."): Giv
   }));
 }
 
-/** The model that a configuration describes. */
-export function modelOf(config: PublishedConfig, weights: Weights): Model {
-  const type = String(config.model_type);
-  if (LANGUAGE_TYPES.includes(type)) return languageModel(publishedLanguage(config, weights));
-  if (VISION_TYPES.includes(type)) return visionModel(publishedVision(config, weights));
-  if (type === "llava") return llavaModel(publishedLlava(config, weights));
-  throw new Skip(`no ${type} model here`);
+/** What a published model computes. */
+export function modelOf({ kind, model }: PublishedModel): Model {
+  if (kind === "language") return languageModel(model);
+  return kind === "vision" ? visionModel(model) : llavaModel(model);
 }
 
 function languageModel(model: PublishedLanguage): Model {

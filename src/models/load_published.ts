@@ -1,0 +1,103 @@
+/**
+ * The door to published models: one call opens a checkpoint's folder, reads its configuration and
+ * weights, and gives the model that they describe.
+ *
+ * @module
+ */
+import { tensor, unknownName } from "../tensor/mod.ts";
+import type { GenerationConfig, PreprocessorFile } from "./checkpoint_files.ts";
+import { type Checkpoint, openCheckpoint } from "./checkpoint_folder.ts";
+import { type Llava, publishedLlava } from "./llava.ts";
+import { LANGUAGE_TYPES, type PublishedConfig } from "./published_config.ts";
+import { type PublishedLanguage, publishedLanguage, type Weights } from "./published_language.ts";
+import { type PublishedTokenizer, publishedTokenizer } from "./published_tokenizer.ts";
+import { type PublishedVision, publishedVision, VISION_TYPES } from "./published_vision.ts";
+
+/** A model of a checkpoint, by what it is. */
+export type PublishedModel =
+  | {
+    /** Llama, Phi-3, Mixtral, or the paper authors' mixture on Phi-3. */
+    readonly kind: "language";
+    /** The language model. */
+    readonly model: PublishedLanguage;
+  }
+  | {
+    /** A CLIP or SigLIP tower. */
+    readonly kind: "vision";
+    /** The tower. */
+    readonly model: PublishedVision;
+  }
+  | {
+    /** Vision tower, projector and language model. */
+    readonly kind: "llava";
+    /** The whole. */
+    readonly model: Llava;
+  };
+
+/** A loaded checkpoint: the model and what came with it. */
+export type Published = PublishedModel & {
+  /** The folder, or the file. */
+  readonly path: string;
+  /** The contents of `config.json`. */
+  readonly config: PublishedConfig;
+  /** The weights by their published names. */
+  readonly weights: Weights;
+  /** The tokenizer, if there is a `tokenizer.json`. */
+  readonly tokenizer?: PublishedTokenizer;
+  /** What `processImage()` needs, if there is a `preprocessor_config.json`. */
+  readonly processor?: PreprocessorFile;
+  /** How to sample, if the checkpoint says so. */
+  readonly generation?: GenerationConfig;
+};
+
+/** The model that a configuration describes. @throws {RangeError} if it is of no known type. */
+export function publishedModelOf(config: PublishedConfig, weights: Weights): PublishedModel {
+  const type = String(config.model_type);
+  if (LANGUAGE_TYPES.includes(type)) {
+    return { kind: "language", model: publishedLanguage(config, weights) };
+  }
+  if (VISION_TYPES.includes(type)) {
+    return { kind: "vision", model: publishedVision(config, weights) };
+  }
+  if (type === "llava") return { kind: "llava", model: publishedLlava(config, weights) };
+  throw unknownName("model_type", type, [...LANGUAGE_TYPES, ...VISION_TYPES, "llava"]);
+}
+
+/**
+ * Loads a published model: Llama, Phi-3, Mixtral, the paper authors' MoIIE on Phi-3, a CLIP or SigLIP
+ * tower, LLaVA.
+ *
+ * @param path a checkpoint's folder, or a single weight file beside its `config.json`
+ * @throws {Deno.errors.NotFound} if there is no checkpoint. @throws {RangeError} if the model is of
+ * an unknown type, or a tensor is missing or misshapen. @throws {SyntaxError} if a file is malformed.
+ *
+ * @example
+ * ```ts ignore
+ * import { lab, loadPublished } from "@moiie/lab";
+ * await lab();
+ * const { kind, model, tokenizer } = await loadPublished("Phi-3-mini-4k-instruct");
+ * ```
+ */
+// deno-lint-ignore require-await -- reading will wait
+export async function loadPublished(path: string): Promise<Published> {
+  using checkpoint: Checkpoint = openCheckpoint(path);
+  const config = checkpoint.config();
+  const weights = new Map(checkpoint.names.map((name) => {
+    const { shape } = checkpoint.entry(name);
+    return [name, tensor(checkpoint.float32(name), { shape, name, owner: "parameters" })];
+  }));
+  const files = checkpoint.tokenizerFiles();
+  const rest = {
+    tokenizer: files && publishedTokenizer(files),
+    processor: checkpoint.preprocessor(),
+    generation: checkpoint.generation(),
+  };
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  return {
+    ...publishedModelOf(config, weights),
+    path,
+    config,
+    weights,
+    ...Object.fromEntries(given),
+  };
+}
