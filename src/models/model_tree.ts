@@ -1,0 +1,90 @@
+/** Models of every kind as trees of tensors: copies of them, and copies with other layers. */
+import type { FeedForward } from "../moe/mod.ts";
+import { parameters } from "../nn/mod.ts";
+import { Tensor, tensor } from "../tensor/mod.ts";
+import type { Llava } from "./llava.ts";
+import type { Language, Lvlm } from "./lvlm.ts";
+import type { PublishedLanguage } from "./published_language.ts";
+
+/** A published model with a language model in it. */
+export type PublishedModel = PublishedLanguage | Llava;
+
+/** A model with a language model in it: the library's own or a published one. */
+export type LanguageOwner = Lvlm | PublishedModel;
+
+/** The published language model: a LLaVA's, or the model itself. */
+export function publishedPart(model: PublishedModel): PublishedLanguage {
+  return "text" in model ? model.text : model;
+}
+
+/** The language model of any model. */
+export function languageOf(model: LanguageOwner): Language {
+  return "text" in model ? model.text.language : model.language;
+}
+
+/**
+ * All tensors of a tree by path, of every type, buffers too. One that stands in two places, as a tied
+ * head does, is named by the first.
+ */
+export function tensorsIn(tree: unknown): Map<string, Tensor> {
+  const found = new Map<string, Tensor>(), seen = new Set<Tensor>();
+  const visit = (node: unknown, path: string): void => {
+    if (node instanceof Tensor) {
+      if (!seen.has(node)) found.set(path, node);
+      seen.add(node);
+      return;
+    }
+    if (node === null || typeof node !== "object" || ArrayBuffer.isView(node)) return;
+    for (const [key, child] of Object.entries(node)) visit(child, path ? `${path}.${key}` : key);
+  };
+  visit(tree, "");
+  return found;
+}
+
+/**
+ * A tree with the same settings and copies of the tensors, one after the other, so that little host
+ * memory is needed. A tensor that stands in two places does so in the copy.
+ *
+ * @param copied what was copied before, by what it was copied from
+ */
+export async function copyTree<T>(tree: T, copied: Map<Tensor, Tensor> = new Map()): Promise<T> {
+  const copy = async (node: unknown): Promise<unknown> => {
+    if (node instanceof Tensor) {
+      const { shape, dtype } = node;
+      const made = copied.get(node) ?? tensor(await node.data(), { shape, dtype });
+      copied.set(node, made);
+      return made;
+    }
+    if (node === null || typeof node !== "object" || ArrayBuffer.isView(node)) return node;
+    const entries: [string, unknown][] = [];
+    for (const [key, child] of Object.entries(node)) entries.push([key, await copy(child)]);
+    return Array.isArray(node) ? entries.map(([, child]) => child) : Object.fromEntries(entries);
+  };
+  return await copy(tree) as T;
+}
+
+/**
+ * A copy of a model with other feed-forward layers.
+ *
+ * @param change the new layer in place of one, with weights of its own
+ * @param share take the other weights themselves in place of copies
+ */
+export async function withLayers<M extends LanguageOwner>(
+  model: M,
+  change: (layer: FeedForward, index: number) => Promise<FeedForward>,
+  share = false,
+): Promise<M> {
+  const copied = new Map<Tensor, Tensor>();
+  const copy = async <T>(tree: T): Promise<T> => share ? tree : await copyTree(tree, copied);
+  const { blocks, ...rest } = languageOf(model);
+  const made = [];
+  for (const [i, { ffn, ...block }] of blocks.entries()) {
+    made.push({ ...await copy(block), ffn: await change(ffn, i) });
+  }
+  const language = { ...await copy(rest), blocks: made };
+  const owner = "text" in model
+    ? { ...await copy({ ...model, text: undefined }), text: { ...model.text, language } }
+    : { ...await copy({ ...model, language: undefined }), language };
+  parameters(owner); // names the new ones by path, for error messages
+  return owner as unknown as M;
+}
