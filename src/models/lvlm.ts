@@ -8,6 +8,7 @@ import {
   applyMlp,
   applyNorm,
   type Attention,
+  type AttentionUse,
   type Linear,
   makeAttention,
   makeLinear,
@@ -268,6 +269,62 @@ export function packedMask(segments: Tensor, window?: number): Tensor {
   return unsqueeze(logicalAnd(seen, near), 1);
 }
 
+/** What the blocks of one forward pass share. */
+export interface BlockUse extends AttentionUse {
+  /** ε of the norms. */
+  epsilon: number;
+  /** `[B × T]` i32, after the rule at the end of an image. */
+  modality: Tensor;
+  /** `[B × T]` i32: 0 padding. */
+  valid: Tensor;
+}
+
+/** What the blocks share in a forward pass on embeddings `[B, T, D]`. */
+export function blockUse(
+  { language: c, visionBoundary }: Pick<LvlmConfig, "language" | "visionBoundary">,
+  { shape: [b, t, width] }: Tensor,
+  inputs: LanguageInputs,
+): BlockUse {
+  return {
+    heads: c.heads,
+    keyHeads: c.keyHeads,
+    mask: packedMask(inputs.segments, c.slidingWindow),
+    rotary: rotary(
+      { base: c.ropeBase, size: c.headSize ?? width / c.heads, scaling: c.ropeScaling },
+      inputs.positions,
+      inputs.valid,
+    ),
+    epsilon: c.epsilon,
+    modality: reshape(tokenTypes(inputs.modality, visionBoundary), [b * t]),
+    valid: reshape(inputs.valid, [b * t]),
+  };
+}
+
+/** One block of the language model. @param x `[B, T, D]` @returns output `[B, T, D]` */
+export function applyBlock(
+  block: LanguageBlock,
+  x: Tensor,
+  use: BlockUse,
+  training: { jitter?: Tensor; noise?: Tensor } = {},
+): { output: Tensor; probabilities: Tensor; routing: Routing | undefined } {
+  const [b, t, width] = x.shape;
+  const seen = selfAttention(block.attention, applyNorm(block.norm1, x, use.epsilon), use);
+  x = add(x, seen.output);
+  const rows = reshape(applyNorm(block.norm2, x, use.epsilon), [b * t, width]);
+  const { modality, valid } = use;
+  const { y, routing } = applyFeedForward(block.ffn, rows, {
+    modality,
+    valid,
+    skipPadding: true,
+    ...training,
+  });
+  return {
+    output: add(x, reshape(y, [b, t, width])),
+    probabilities: seen.probabilities,
+    routing,
+  };
+}
+
 /**
  * The language model on given embeddings.
  *
@@ -282,41 +339,26 @@ export function applyLanguage(
 ): LvlmOutputs {
   const { language: c } = config;
   const [b, t, width] = x.shape;
-  const mask = packedMask(inputs.segments, c.slidingWindow);
-  const turn = rotary(
-    { base: c.ropeBase, size: c.headSize ?? width / c.heads, scaling: c.ropeScaling },
-    inputs.positions,
-    inputs.valid,
-  );
-  const modality = reshape(tokenTypes(inputs.modality, config.visionBoundary), [b * t]);
-  const valid = reshape(inputs.valid, [b * t]);
+  const use = blockUse(config, x, inputs);
   const routings: Routing[] = [], layers: number[] = [];
   const hiddenStates = [x], attentions: Tensor[] = [];
   const { recompute = false, hidden = false } = options;
   const keep = (part: (x: Tensor) => Tensor) => recompute ? checkpoint(part) : part;
-  const use = { heads: c.heads, keyHeads: c.keyHeads, mask, rotary: turn };
   model.blocks.forEach((block, i) => {
     x = keep((x) => {
-      const h = applyNorm(block.norm1, x, c.epsilon);
-      const { output, probabilities } = selfAttention(block.attention, h, use);
-      if (hidden) attentions.push(probabilities);
-      x = add(x, output);
-      const rows = reshape(applyNorm(block.norm2, x, c.epsilon), [b * t, width]);
       const noise = (all: Tensor | undefined) =>
         all && squeeze(narrow(all, 0, routings.length, 1), 0);
       const isMixture = block.ffn.routers.length > 0;
-      const { y, routing } = applyFeedForward(block.ffn, rows, {
-        modality,
-        valid,
-        skipPadding: true,
+      const { output, probabilities, routing } = applyBlock(block, x, use, {
         jitter: isMixture ? noise(inputs.routerJitter) : undefined,
         noise: isMixture ? noise(inputs.routerNoise) : undefined,
       });
+      if (hidden) attentions.push(probabilities);
       if (routing) {
         routings.push(routing);
         layers.push(i);
       }
-      return add(x, reshape(y, [b, t, width]));
+      return output;
     })(x);
     if (hidden) hiddenStates.push(x);
   });

@@ -20,6 +20,7 @@ import {
   type ApplyOptions,
   embed,
   type Language,
+  type LanguageBlock,
   type LvlmOutputs,
 } from "./lvlm.ts";
 import {
@@ -87,21 +88,32 @@ export function publishedLanguage(
     );
   }
   const head = c.tie_word_embeddings ? undefined : weights.get(`${prefix}lm_head.weight`);
-  const layers = Array.from({ length: language.layers }, (_, i) => `${prefix}model.layers.${i}`);
   return {
     coefficients: coefficientsOf(c),
     config: { visionBoundary: "shifted", language },
     language: {
       embedding,
-      blocks: layers.map((layer) => ({
-        norm1: { weight: weightOf(weights, `${layer}.input_layernorm.weight`) },
-        attention: attentionOf(weights, `${layer}.self_attn`),
-        norm2: { weight: weightOf(weights, `${layer}.post_attention_layernorm.weight`) },
-        ffn: feedForward(c, weights, layer),
-      })),
+      blocks: Array.from(
+        { length: language.layers },
+        (_, i) => publishedBlock(c, weights, `${prefix}model.layers.${i}`),
+      ),
       norm: { weight: get("model.norm.weight") },
       head: { weight: head ?? embedding },
     },
+  };
+}
+
+/** A block made of published weights. @param layer its prefix, such as `model.layers.0` */
+export function publishedBlock(
+  config: PublishedConfig,
+  weights: Weights,
+  layer: string,
+): LanguageBlock {
+  return {
+    norm1: { weight: weightOf(weights, `${layer}.input_layernorm.weight`) },
+    attention: attentionOf(weights, `${layer}.self_attn`),
+    norm2: { weight: weightOf(weights, `${layer}.post_attention_layernorm.weight`) },
+    ffn: feedForward(config, weights, layer),
   };
 }
 
