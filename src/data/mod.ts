@@ -33,6 +33,41 @@ export {
   type ProcessedImage,
   processImage,
 } from "./image_processing.ts";
+export {
+  type ConversationPiece,
+  type ConversationTemplate,
+  type ConversationTokenizer,
+  type ConversationTokens,
+  conversationTokens,
+  type ConversationTokensOptions,
+  imagesFirst,
+} from "./conversation_tokens.ts";
+export { JsonRows, type JsonRowsOptions } from "./json_rows.ts";
+export {
+  type LlavaBatch,
+  type LlavaBatchCursor,
+  llavaBatches,
+  type LlavaBatchesOptions,
+} from "./llava_batches.ts";
+export {
+  type BadRow,
+  type BadRowReason,
+  BadRows,
+  IMAGE_TAG,
+  type LlavaCursor,
+  LlavaData,
+  type LlavaDataOptions,
+  type LlavaRow,
+  type LlavaRowsOptions,
+  type LlavaTurn,
+} from "./llava_data.ts";
+export {
+  padToSquare,
+  pictureInput,
+  type PictureInputOptions,
+  type PictureSource,
+  readPicture,
+} from "./picture_input.ts";
 export { encodePng } from "./png.ts";
 export {
   type AnswerSpan,
