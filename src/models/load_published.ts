@@ -14,7 +14,7 @@ import { type PublishedTokenizer, publishedTokenizer } from "./published_tokeniz
 import { type PublishedVision, publishedVision, VISION_TYPES } from "./published_vision.ts";
 
 /** A model of a checkpoint, by what it is. */
-export type PublishedModel =
+export type AnyPublished =
   | {
     /** Llama, Phi-3, Mixtral, or the paper authors' mixture on Phi-3. */
     readonly kind: "language";
@@ -35,7 +35,7 @@ export type PublishedModel =
   };
 
 /** A loaded checkpoint: the model and what came with it. */
-export type Published = PublishedModel & {
+export type Published = AnyPublished & {
   /** The folder, or the file. */
   readonly path: string;
   /** The contents of `config.json`. */
@@ -51,7 +51,7 @@ export type Published = PublishedModel & {
 };
 
 /** The model that a configuration describes. @throws {RangeError} if it is of no known type. */
-export function publishedModelOf(config: PublishedConfig, weights: Weights): PublishedModel {
+export function publishedModelOf(config: PublishedConfig, weights: Weights): AnyPublished {
   const type = String(config.model_type);
   if (LANGUAGE_TYPES.includes(type)) {
     return { kind: "language", model: publishedLanguage(config, weights) };

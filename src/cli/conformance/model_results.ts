@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type AnyPublished,
   applyLlava,
   applyPublishedLanguage,
   applyVisionTower,
@@ -11,7 +12,6 @@ import {
   type LvlmOutputs,
   multiscaleFeatures,
   type PublishedLanguage,
-  type PublishedModel,
   type PublishedVision,
   visionFeatures,
 } from "../../models/mod.ts";
@@ -61,7 +61,7 @@ export function givenOf(file: FileEntry, data: Safetensors, prefix = "in."): Giv
 }
 
 /** What a published model computes. */
-export function modelOf({ kind, model }: PublishedModel): Model {
+export function modelOf({ kind, model }: AnyPublished): Model {
   if (kind === "language") return languageModel(model);
   return kind === "vision" ? visionModel(model) : llavaModel(model);
 }
