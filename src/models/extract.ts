@@ -2,7 +2,16 @@
 import { dense, type FeedForward, type PoolTable } from "../moe/mod.ts";
 import { tensor } from "../tensor/mod.ts";
 import { type ExpertsNamed, expertsNamed } from "./experts_named.ts";
-import { copyTree, languageOf, type LanguageOwner, withLayers } from "./model_tree.ts";
+import type { PublishedModel } from "./load_published.ts";
+import {
+  copyTree,
+  languageOf,
+  type LanguageOwner,
+  ownerOf,
+  type Remade,
+  remade,
+  withLayers,
+} from "./model_tree.ts";
 
 /** Shares of experts or groups in their mean, such as `{ S1: 3, S2: 1 }`; their sum may be any. */
 export type ExpertShares = Readonly<Record<string, number>>;
@@ -16,18 +25,18 @@ export type ExpertShares = Readonly<Record<string, number>>;
  * The paper takes the shared row of its table 6 from MoIIE (`S1`), the other two from a trained modality
  * MoE (`vision`, `language`); all of them can be taken from one MoIIE as well.
  *
- * @param model the library's own or a published one: a language model, or a LLaVA
+ * @param model the library's own, or a published one: a language model, a LLaVA, a loaded checkpoint
  * @param kept an expert (`S1`), a group (`shared`: the mean of its experts), several names, or shares
  * of a weighted mean
  * @throws {RangeError} if the model has no mixture layers, a name is unknown, shares are negative or
  * all zero, slices of experts are not kept whole, or the table has always-on experts, for which one
  * dense network has no place.
  */
-export async function extractDense<M extends LanguageOwner>(
+export async function extractDense<M extends LanguageOwner | PublishedModel>(
   model: M,
   kept: ExpertsNamed | ExpertShares,
-): Promise<M> {
-  const { blocks } = languageOf(model);
+): Promise<Remade<M>> {
+  const owner: LanguageOwner = ownerOf(model), { blocks } = languageOf(owner);
   const table = blocks.find((b) => b.ffn.table.experts.length > 1)?.ffn.table;
   if (!table) {
     throw new RangeError("extractDense: the model has no mixture layers, it is dense already");
@@ -40,15 +49,15 @@ export async function extractDense<M extends LanguageOwner>(
   }
   const shares = sharesOf(table, kept);
   const made = await withLayers(
-    model,
+    owner,
     async (layer) =>
       layer.table.experts.length === 1 ? await copyTree(layer) : await meanExpert(layer, shares),
   );
-  return denseSettings(made);
+  return remade(model, denseSettings(made));
 }
 
 /** The model without what its settings say of experts. */
-function denseSettings<M extends LanguageOwner>(model: M): M {
+function denseSettings(model: LanguageOwner): LanguageOwner {
   if ("text" in model) return { ...model, text: { ...model.text, coefficients: [] } };
   if ("coefficients" in model) return { ...model, coefficients: [] };
   const { routing: _, ...config } = model.config;

@@ -1,21 +1,29 @@
 /** The mean of several models' weights (Wortsman et al. 2022, "model soups", arXiv 2203.05482). */
 import { setValues } from "../tensor/mod.ts";
-import { copyTree, type LanguageOwner, tensorsIn } from "./model_tree.ts";
+import type { PublishedModel } from "./load_published.ts";
+import {
+  copyTree,
+  type LanguageOwner,
+  ownerOf,
+  type Remade,
+  remade,
+  tensorsIn,
+} from "./model_tree.ts";
 
 /**
  * A model of the weighted mean of the weights of several models of one shape, buffers included. It has
  * weights of its own; its settings are those of the first. Experts of one model are merged by
  * {@linkcode extractDense}.
  *
- * @param models at least one; all with the same tensors
+ * @param models at least one, or loaded checkpoints; all with the same tensors
  * @param shares of the models in the mean, divided by their sum. Default equal ones.
  * @throws {RangeError} if tensors differ in path or shape, or shares are negative, all zero, or more
  * or fewer than models.
  */
-export async function mergeModels<M extends LanguageOwner>(
+export async function mergeModels<M extends LanguageOwner | PublishedModel>(
   models: readonly M[],
   shares: readonly number[] = models.map(() => 1),
-): Promise<M> {
+): Promise<Remade<M>> {
   const total = shares.reduce((a, b) => a + b, 0);
   if (models.length === 0 || shares.length !== models.length) {
     throw new RangeError(`mergeModels: ${models.length} models with ${shares.length} shares`);
@@ -23,7 +31,8 @@ export async function mergeModels<M extends LanguageOwner>(
   if (shares.some((s) => !(s >= 0)) || !(total > 0 && total < Infinity)) {
     throw new RangeError(`mergeModels: shares ${shares.join(", ")} must be at least 0, not all 0`);
   }
-  const all = models.map(tensorsIn);
+  const owners: LanguageOwner[] = models.map((m) => ownerOf(m));
+  const all = owners.map(tensorsIn);
   const [first] = all;
   for (const [i, other] of all.entries()) {
     const strange = [...other.keys()].find((path) => !first.has(path)) ??
@@ -35,7 +44,7 @@ export async function mergeModels<M extends LanguageOwner>(
         `${i + 1}; only models of one shape have a mean`,
     );
   }
-  const merged = await copyTree(models[0]);
+  const merged = await copyTree(owners[0]);
   for (const [path, t] of tensorsIn(merged)) {
     const sums = new Float64Array(t.size).fill(-0); // so that zeros keep their sign
     for (const [i, tensors] of all.entries()) {
@@ -45,5 +54,5 @@ export async function mergeModels<M extends LanguageOwner>(
     }
     setValues(t, sums);
   }
-  return merged;
+  return remade(models[0], merged);
 }

@@ -16,7 +16,7 @@ export * from "./llava.ts";
 export * from "./load_published.ts";
 export * from "./lvlm.ts";
 export * from "./merge.ts";
-export type { LanguageOwner, PublishedModel } from "./model_tree.ts";
+export type { LanguageOwner, PublishedLvlm, Remade } from "./model_tree.ts";
 export * from "./multiscale.ts";
 export * from "./pretrained.ts";
 export * from "./published.ts";

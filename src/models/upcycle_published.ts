@@ -11,11 +11,15 @@ import { full, Random, readAll, reshape, sessionSeed, type Tensor } from "../ten
 import { type LvlmConfig, moeLayers, type Placement } from "./config.ts";
 import { applyLlava, type LlavaInputs } from "./llava.ts";
 import type { ApplyOptions, LvlmOutputs } from "./lvlm.ts";
+import type { PublishedModel } from "./load_published.ts";
 import {
   copyTree,
   languageOf,
-  type PublishedModel,
+  ownerOf,
+  type PublishedLvlm,
   publishedPart,
+  type Remade,
+  remade,
   withLayers,
 } from "./model_tree.ts";
 import { applyPublishedLanguage, type PublishedInputs } from "./published_language.ts";
@@ -58,16 +62,16 @@ const OPTIONS = [
  * (paper section 2.3 and the authors' converter). Without noise or dropped units it gives the dense
  * model's logits: see {@linkcode upcycleReceipt}. The dense model stays as it is.
  *
- * @param dense the model
+ * @param dense the model, or a loaded checkpoint
  * @param table such as `moiie()`; its first modalities are text and image
  * @throws {RangeError} if the model has experts already, a layer or option is unknown or out of range,
  * or the table makes no sense.
  */
-export async function upcyclePublished<M extends PublishedModel>(
+export async function upcyclePublished<M extends PublishedLvlm | PublishedModel>(
   dense: M,
   table: PoolTable,
   options: UpcyclePublishedOptions = {},
-): Promise<M> {
+): Promise<Remade<M>> {
   checkNames("upcycle option", options, OPTIONS);
   const { placement = "interleaved", seed = sessionSeed(), noise, drop, share } = options;
   const { balance = 0.001, visionBoundary } = options;
@@ -76,11 +80,11 @@ export async function upcyclePublished<M extends PublishedModel>(
   if (!(balance >= 0 && balance < Infinity)) {
     throw new RangeError(`upcyclePublished: balance = ${balance} must be a number of at least 0`);
   }
-  const { blocks } = languageOf(dense);
+  const owner: PublishedLvlm = ownerOf(dense), { blocks } = languageOf(owner);
   const chosen = moeLayers(placement, blocks.length);
   const random = new Random(seed, "upcycle");
   const made = await withLayers(
-    dense,
+    owner,
     async (layer, i) =>
       chosen.includes(i)
         ? await upcycleLayer(layer, table, random.fork(`router ${i}`), { noise, drop, routing })
@@ -95,24 +99,25 @@ export async function upcyclePublished<M extends PublishedModel>(
     coefficients: routersOf(table).map(() => balance),
     config: { ...part.config, visionBoundary: visionBoundary ?? part.config.visionBoundary },
   };
-  const model = ("text" in made ? { ...made, text } : text) as M;
-  parameters(model);
-  return model;
+  const model = "text" in made ? { ...made, text } : text;
+  parameters(model); // names the new ones by path, for error messages
+  return remade(dense, model);
 }
 
 /** Inputs of a published model: of a LLaVA with pictures, of a language model without. */
 export type PublishedModelInputs = PublishedInputs & Pick<LlavaInputs, "pixels">;
 
 /**
- * Applies a published model of either kind.
+ * Applies a published model of either kind, or that of a loaded checkpoint.
  *
  * @throws {RangeError} if a language model is given pixels, a LLaVA no tokens, or shapes do not fit.
  */
 export function applyPublished(
-  model: PublishedModel,
+  published: PublishedLvlm | PublishedModel,
   { pixels, ...inputs }: PublishedModelInputs,
   options: ApplyOptions = {},
 ): LvlmOutputs {
+  const model: PublishedLvlm = ownerOf(published);
   if ("text" in model) {
     const { tokens, mask, positions } = inputs;
     if (!tokens) throw new RangeError("applyPublished: a LLaVA needs tokens");
@@ -139,8 +144,8 @@ export interface UpcycleReceipt {
  * mixtures compute nothing for it.
  */
 export async function upcycleReceipt(
-  upcycled: PublishedModel,
-  dense: PublishedModel,
+  upcycled: PublishedLvlm | PublishedModel,
+  dense: PublishedLvlm | PublishedModel,
   inputs: PublishedModelInputs,
 ): Promise<UpcycleReceipt> {
   const logits = [upcycled, dense].map((m) => applyPublished(m, inputs).logits);

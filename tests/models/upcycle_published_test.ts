@@ -3,7 +3,7 @@ import {
   applyPublished,
   extractDense,
   mergeModels,
-  type PublishedModel,
+  type PublishedLvlm,
   upcyclePublished,
   upcycleReceipt,
 } from "../../src/models/mod.ts";
@@ -13,13 +13,13 @@ import { setValues } from "../../src/tensor/mod.ts";
 import { assertClose, read } from "../nn/shared.ts";
 import { folderOf, imageRows, languageIn, llavaIn, textRows } from "./fixture_models.ts";
 
-const MODELS: Record<string, () => PublishedModel> = {
+const MODELS: Record<string, () => PublishedLvlm> = {
   Llama: () => languageIn(folderOf("models/llama")),
   "tied Llama": () => languageIn(folderOf("models/llama_tied_rope3")),
   "Phi-3": () => languageIn(folderOf("models/phi3")),
   LLaVA: () => llavaIn(folderOf("models/llava")),
 };
-const inputsOf = (model: PublishedModel) => "text" in model ? imageRows() : textRows(67);
+const inputsOf = (model: PublishedLvlm) => "text" in model ? imageRows() : textRows(67);
 
 /** The values of all tensors by path, as bits, so that zeros of both signs differ. */
 async function bitsOf(model: unknown): Promise<Map<string, number[]>> {
@@ -83,7 +83,7 @@ for (const [name, make] of Object.entries(MODELS)) {
 
 Deno.test("upcyclePublished() gives the layers of the placement experts, and every layer its own routers", async () => {
   const model = languageIn(folderOf("models/llama"));
-  const mixtures = (m: PublishedModel) =>
+  const mixtures = (m: PublishedLvlm) =>
     languageOf(m).blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
   const made = await upcyclePublished(model, moiie(), { seed: 1 });
   assertEquals(mixtures(made), [1]);
