@@ -2,7 +2,7 @@
 import { dense, type FeedForward, type PoolTable } from "../moe/mod.ts";
 import { tensor } from "../tensor/mod.ts";
 import { type ExpertsNamed, expertsNamed } from "./experts_named.ts";
-import type { PublishedModel } from "./load_published.ts";
+import type { AnyPublished } from "./load_published.ts";
 import {
   copyTree,
   languageOf,
@@ -32,7 +32,7 @@ export type ExpertShares = Readonly<Record<string, number>>;
  * all zero, slices of experts are not kept whole, or the table has always-on experts, for which one
  * dense network has no place.
  */
-export async function extractDense<M extends LanguageOwner | PublishedModel>(
+export async function extractDense<M extends LanguageOwner | AnyPublished>(
   model: M,
   kept: ExpertsNamed | ExpertShares,
 ): Promise<Remade<M>> {

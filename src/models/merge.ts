@@ -1,6 +1,6 @@
 /** The mean of several models' weights (Wortsman et al. 2022, "model soups", arXiv 2203.05482). */
 import { setValues } from "../tensor/mod.ts";
-import type { PublishedModel } from "./load_published.ts";
+import type { AnyPublished } from "./load_published.ts";
 import {
   copyTree,
   type LanguageOwner,
@@ -20,7 +20,7 @@ import {
  * @throws {RangeError} if tensors differ in path or shape, or shares are negative, all zero, or more
  * or fewer than models.
  */
-export async function mergeModels<M extends LanguageOwner | PublishedModel>(
+export async function mergeModels<M extends LanguageOwner | AnyPublished>(
   models: readonly M[],
   shares: readonly number[] = models.map(() => 1),
 ): Promise<Remade<M>> {

@@ -3,7 +3,7 @@ import type { FeedForward } from "../moe/mod.ts";
 import { parameters } from "../nn/mod.ts";
 import { Tensor, tensor } from "../tensor/mod.ts";
 import type { Llava } from "./llava.ts";
-import type { PublishedModel } from "./load_published.ts";
+import type { AnyPublished } from "./load_published.ts";
 import type { Language, Lvlm } from "./lvlm.ts";
 import type { PublishedLanguage } from "./published_language.ts";
 
@@ -17,24 +17,24 @@ export type LanguageOwner = Lvlm | PublishedLvlm;
  * What a function that makes another model of one gives: a model for a model, and for a loaded
  * checkpoint the same record with the new model in it, but without the weights by their names.
  */
-export type Remade<M> = M extends PublishedModel ? Omit<M, "weights"> : M;
+export type Remade<M> = M extends AnyPublished ? Omit<M, "weights"> : M;
 
 /**
  * The model of a loaded checkpoint, or the model itself.
  *
  * @throws {RangeError} if it is a vision tower.
  */
-export function ownerOf(model: PublishedLvlm | PublishedModel): PublishedLvlm;
+export function ownerOf(model: PublishedLvlm | AnyPublished): PublishedLvlm;
 /** The same where the library's own models are allowed. */
-export function ownerOf(model: LanguageOwner | PublishedModel): LanguageOwner;
-export function ownerOf(model: LanguageOwner | PublishedModel): LanguageOwner {
+export function ownerOf(model: LanguageOwner | AnyPublished): LanguageOwner;
+export function ownerOf(model: LanguageOwner | AnyPublished): LanguageOwner {
   if (!("kind" in model)) return model;
   if (model.kind !== "vision") return model.model;
   throw new RangeError("the checkpoint is of a vision tower: there is no language model in it");
 }
 
 /** Another model in the place of a model, or of that of a loaded checkpoint. */
-export function remade<M extends LanguageOwner | PublishedModel>(
+export function remade<M extends LanguageOwner | AnyPublished>(
   model: M,
   made: LanguageOwner,
 ): Remade<M> {

@@ -11,7 +11,7 @@ import { full, Random, readAll, reshape, sessionSeed, type Tensor } from "../ten
 import { type LvlmConfig, moeLayers, type Placement } from "./config.ts";
 import { applyLlava, type LlavaInputs } from "./llava.ts";
 import type { ApplyOptions, LvlmOutputs } from "./lvlm.ts";
-import type { PublishedModel } from "./load_published.ts";
+import type { AnyPublished } from "./load_published.ts";
 import {
   copyTree,
   languageOf,
@@ -67,7 +67,7 @@ const OPTIONS = [
  * @throws {RangeError} if the model has experts already, a layer or option is unknown or out of range,
  * or the table makes no sense.
  */
-export async function upcyclePublished<M extends PublishedLvlm | PublishedModel>(
+export async function upcyclePublished<M extends PublishedLvlm | AnyPublished>(
   dense: M,
   table: PoolTable,
   options: UpcyclePublishedOptions = {},
@@ -113,7 +113,7 @@ export type PublishedModelInputs = PublishedInputs & Pick<LlavaInputs, "pixels">
  * @throws {RangeError} if a language model is given pixels, a LLaVA no tokens, or shapes do not fit.
  */
 export function applyPublished(
-  published: PublishedLvlm | PublishedModel,
+  published: PublishedLvlm | AnyPublished,
   { pixels, ...inputs }: PublishedModelInputs,
   options: ApplyOptions = {},
 ): LvlmOutputs {
@@ -144,8 +144,8 @@ export interface UpcycleReceipt {
  * mixtures compute nothing for it.
  */
 export async function upcycleReceipt(
-  upcycled: PublishedLvlm | PublishedModel,
-  dense: PublishedLvlm | PublishedModel,
+  upcycled: PublishedLvlm | AnyPublished,
+  dense: PublishedLvlm | AnyPublished,
   inputs: PublishedModelInputs,
 ): Promise<UpcycleReceipt> {
   const logits = [upcycled, dense].map((m) => applyPublished(m, inputs).logits);
