@@ -47,6 +47,7 @@ export {
   lvlm,
   type LvlmConfig,
   lvlmConfig,
+  mergeModels,
   type ModelOptions,
   openCheckpoint,
   type Placement,
@@ -54,6 +55,9 @@ export {
   publishedModel,
   summarize,
   type Summary,
+  upcyclePublished,
+  upcycleReceipt,
+  writePublished,
 } from "./src/models/mod.ts";
 export { type EmojiVqa, emojiVqa } from "./src/data/mod.ts";
 export {

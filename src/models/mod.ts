@@ -37,8 +37,16 @@ export * from "./published_tokenizer.ts";
 export * from "./published_vision.ts";
 export * from "./rope.ts";
 export * from "./safetensors.ts";
+export type { Described } from "./safetensors_layout.ts";
+export {
+  type StreamedTensor,
+  streamSafetensors,
+  streamWeights,
+  type WrittenWeights,
+} from "./safetensors_stream.ts";
 export { type CountedConfig, summarize, type Summary, type SummaryRow } from "./summary.ts";
 export * from "./upcycle.ts";
 export * from "./upcycle_published.ts";
 export * from "./vision_tower.ts";
 export * from "./weights.ts";
+export * from "./write_published.ts";

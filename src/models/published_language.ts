@@ -194,12 +194,13 @@ function mixture(table: PoolTable, routers: Tensor[], experts: readonly Expert[]
 function authorsTable(count: number, text: number, image: number, topK: number): PoolTable {
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   const vision = range(0, image), language = range(count - text, count);
+  const counts = { vision: 0, shared: 0, language: 0 };
   return checkTable({
     variant: "moiie",
     experts: range(0, count).map((e) => {
       const shared = vision.includes(e) && language.includes(e);
       const group = shared ? "shared" : vision.includes(e) ? "vision" : "language";
-      return { name: `E${e + 1}`, group } as const;
+      return { name: `${group[0].toUpperCase()}${++counts[group]}`, group } as const;
     }),
     pools: [
       { modality: "text", experts: language, router: 0 },

@@ -23,12 +23,12 @@ import { nearest } from "../tensor/nearest.ts";
 import { fromBfloat16, SAFETENSORS_ARRAYS, type SafetensorsTensor } from "./safetensors_dtypes.ts";
 import {
   headerLength,
-  LONGEST_HEADER,
   parseHeader,
   PREFIX_BYTES,
   type SafetensorsEntry,
   type SafetensorsHeader,
 } from "./safetensors_header.ts";
+import { headerBytes, inFileOrder, writeAtomically } from "./safetensors_layout.ts";
 
 export {
   fromBfloat16,
@@ -211,48 +211,19 @@ function readExactly(
   }
 }
 
-/**
- * The bytes of a safetensors file: prefix and header padded to a multiple of 8 bytes, then the
- * tensors, wide element types first and by name within a type. Equal contents give equal bytes,
- * and every tensor starts at a multiple of its element size.
- */
+/** The bytes of a safetensors file: its header, then those of the tensors. */
 function layOut(
   tensors: Readonly<Record<string, SafetensorsTensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer>[] {
-  const byName = ([a]: [string, unknown], [b]: [string, unknown]): number =>
-    a < b ? -1 : a > b ? 1 : 0;
-  const sorted = Object.entries(tensors).sort((a, b) =>
-    b[1].data.BYTES_PER_ELEMENT - a[1].data.BYTES_PER_ELEMENT || byName(a, b)
-  );
-  const fields: string[] = [];
-  const field = (name: string, value: unknown): void => {
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`);
-  };
-  const texts = Object.entries(metadata).sort(byName);
-  if (texts.length > 0) field("__metadata__", Object.fromEntries(texts));
-  let begin = 0;
-  for (const [name, tensor] of sorted) {
+  const named = Object.entries(tensors).map(([name, tensor]) => {
     checkTensor(name, tensor);
-    const { dtype, shape, data } = tensor;
-    const end = begin + data.byteLength;
-    field(name, { dtype, shape, data_offsets: [begin, end] });
-    begin = end;
-  }
-  const json = new TextEncoder().encode(`{${fields.join(",")}}`);
-  const length = Math.ceil(json.length / 8) * 8;
-  if (length > LONGEST_HEADER) {
-    throw new RangeError(
-      `${sorted.length} tensors need a header of ${length} bytes, over the limit of ` +
-        `${LONGEST_HEADER}; write several files`,
-    );
-  }
-  const head = new Uint8Array(PREFIX_BYTES + length).fill(0x20); // Spaces are the padding.
-  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
-  head.set(json, PREFIX_BYTES);
+    return { name, ...tensor };
+  });
+  const ordered = inFileOrder(named);
   return [
-    head,
-    ...sorted.map(([, { data }]) =>
+    headerBytes(ordered, metadata),
+    ...ordered.map(({ data }) =>
       new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength)
     ),
   ];
@@ -319,23 +290,7 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const parts = layOut(tensors, metadata);
-  const suffix = `.${crypto.randomUUID().slice(0, 8)}.part`;
-  const temporary = path instanceof URL ? new URL(path.href + suffix) : path + suffix;
-  try {
-    {
-      using file = await Deno.open(temporary, { write: true, createNew: true });
-      for (const part of parts) await writeAll(file, part);
-      await file.sync();
-    }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += await file.write(bytes.subarray(written));
-  }
+  await writeAtomically(path, async (write) => {
+    for (const part of parts) await write(part);
+  });
 }

@@ -117,6 +117,26 @@ export class Session {
   }
 
   /**
+   * Reads a run of a tensor's elements back, in row-major order, computing it first when needed.
+   *
+   * @throws {RangeError} if it has fewer elements.
+   */
+  async readPart(t: Tensor, from: number, count: number): Promise<HostData> {
+    if (!(Number.isInteger(from) && Number.isInteger(count) && from >= 0 && count >= 0)) {
+      throw new RangeError(`readPart: ${count} elements from ${from} on are no part of a tensor`);
+    }
+    if (from + count > t.size) {
+      throw new RangeError(`readPart: ${t} has ${t.size} elements, not ${count} from ${from} on`);
+    }
+    if (t.host) return t.host.slice(from, from + count);
+    if (count === 0) return hostArray(t.dtype, 0);
+    await this.evaluate(t);
+    const { buffer, offset } = upload(this.gpu, t).range, bytes = bytesPerElement(t.dtype);
+    const part = { buffer, offset: offset + from * bytes, size: count * bytes };
+    return hostArray(t.dtype, (await this.gpu.readMany([part]))[0]);
+  }
+
+  /**
    * Computes tensors together; afterwards they are leaves with values on the device. A graph of the
    * same structure as a former one (a loop's next turn) is not planned anew.
    */
@@ -228,6 +248,16 @@ export async function evaluate(...tensors: Tensor[]): Promise<void> {
  */
 export async function readAll(...tensors: readonly Tensor[]): Promise<HostData[]> {
   return await currentSession().readAll(...tensors);
+}
+
+/**
+ * A run of a tensor's elements in row-major order, so that a large one need not be read whole.
+ *
+ * @throws {RangeError} if the tensor has fewer elements. @throws {Error} if no session is open, or the
+ * device failed. @throws {TypeError} if the tensor was disposed.
+ */
+export async function readPart(t: Tensor, from: number, count: number): Promise<HostData> {
+  return await currentSession().readPart(t, from, count);
 }
 
 /**

@@ -282,7 +282,7 @@ export const WITHOUT: Readonly<Record<string, string>> = {
   ...why(
     "a device, a plan, a reading",
     "Session lab currentSession sessionSeed evaluate compile explain Explanation KernelTable " +
-      "describe readAll",
+      "describe readAll readPart",
   ),
   ...why("random numbers on the host", "Random philox hashString"),
   ...why("the class", "Tensor"),

@@ -1,5 +1,5 @@
 /** Plans are shared by graphs of one structure, and by those only. */
-import { assertEquals, assertLessOrEqual, assertNotEquals } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertNotEquals, assertRejects } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { LeastRecent } from "../../src/tensor/least_recent.ts";
 import { copyGraph, structureOf } from "../../src/tensor/structure.ts";
@@ -83,6 +83,20 @@ test("readAll() reads leaves, results and empty tensors in one wait", async () =
   const values = await t.readAll(x, y, empty, t.tensor(new Int32Array([7])), y);
   assertEquals(values.map((v) => [...v]), [[1, 2], [2, 3], [], [7], [2, 3]]);
   assertEquals(gpu.counters.submits, submits + 1);
+});
+
+test("readPart() reads a run of elements, of host values, leaves and results of any type", async () => {
+  const x = t.tensor([[1, 2, 3], [4, 5, -0]]), y = t.cast(t.add(x, 1), "f16");
+  assertEquals([...await t.readPart(x, 1, 3)], [2, 3, 4]);
+  assertEquals([...await t.readPart(y, 1, 3)], [3, 4, 5]);
+  assertEquals([...await t.readPart(y, 5, 1)], [1]);
+  await t.evaluate(t.add(x, 1)); // x is on the device now
+  const last = await t.readPart(x, 3, 3);
+  assertEquals([...last], [4, 5, -0]);
+  assertEquals((await t.readPart(x, 6, 0)).length, 0);
+  for (const [from, count] of [[0, 7], [6, 1], [-1, 2], [0.5, 1], [0, NaN]]) {
+    await assertRejects(() => t.readPart(x, from, count), RangeError, "readPart");
+  }
 });
 
 test("LeastRecent keeps what was used last and drops the rest", () => {
