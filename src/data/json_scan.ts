@@ -46,8 +46,8 @@ export class JsonScan {
   #within: number | undefined;
   #done = false;
   #inString = false;
-  /** Backslashes right before the next byte of a string. */
-  #backslashes = 0;
+  /** Whether a backslash stands right before the next byte of a string. */
+  #escaped = false;
   /** First byte of the row that has begun, and whether anything but blanks has come since. */
   #start = 0;
   #started = false;
@@ -101,6 +101,11 @@ export class JsonScan {
         i = this.#skipString(piece, i);
         continue;
       }
+      const within = this.#done ? undefined : this.#within;
+      if (within !== undefined && this.#depth > within) {
+        i = this.#skipRow(piece, i, within) - 1;
+        continue;
+      }
       const byte = piece[i], at = this.#offset + i;
       const between = this.#depth === this.#within && !this.#done;
       if (between && (byte === COMMA || byte === CLOSE_LIST)) {
@@ -125,7 +130,7 @@ export class JsonScan {
     switch (byte) {
       case QUOTE:
         this.#inString = true;
-        this.#backslashes = 0;
+        this.#escaped = false;
         if (this.#depth === 1 && !this.found) [this.#name, this.#nameEnded] = [[], false];
         break;
       case COLON:
@@ -161,29 +166,40 @@ export class JsonScan {
     return new TextDecoder().decode(Uint8Array.from(this.#name)) === this.#layout.named;
   }
 
-  /** @returns place of the string's last byte in this piece */
+  /** @returns place of the string's last byte in this piece, or the piece's length */
   #skipString(piece: Uint8Array, from: number): number {
-    const keepsName = this.#depth === 1 && !this.found;
-    for (let i = from; i < piece.length;) {
-      let quote = piece.indexOf(QUOTE, i);
-      if (quote < 0) quote = piece.length;
-      let first = quote;
-      while (first > i && piece[first - 1] === BACKSLASH) first--;
-      const backslashes = quote - first + (first === i ? this.#backslashes : 0);
-      if (keepsName && this.#name.length < 256) {
-        for (const byte of piece.subarray(i, Math.min(quote, i + 256))) this.#name.push(byte);
-      }
-      if (quote === piece.length) {
-        this.#backslashes = backslashes;
-        return quote;
-      }
-      this.#backslashes = 0;
-      if (backslashes % 2 === 0) {
-        this.#inString = false;
-        return quote;
-      }
-      i = quote + 1;
+    const length = piece.length;
+    let i = from, escaped = this.#escaped;
+    for (; i < length; i++) {
+      const byte = piece[i];
+      if (escaped) escaped = false;
+      else if (byte === BACKSLASH) escaped = true;
+      else if (byte === QUOTE) break;
     }
-    return piece.length;
+    this.#escaped = escaped;
+    this.#inString = i === length;
+    if (this.#depth === 1 && !this.found && this.#name.length < 256) {
+      for (const byte of piece.subarray(from, Math.min(i, from + 256))) this.#name.push(byte);
+    }
+    return i;
+  }
+
+  /**
+   * Follows brackets inside of a row, where nothing else matters: most of the file.
+   *
+   * @returns place of the first byte that is not inside of the row any more
+   */
+  #skipRow(piece: Uint8Array, from: number, within: number): number {
+    const length = piece.length;
+    let i = from, depth = this.#depth;
+    for (; i < length && depth > within; i++) {
+      const byte = piece[i];
+      if (byte === QUOTE) {
+        i = this.#skipString(piece, i + 1);
+      } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) depth++;
+      else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth--;
+    }
+    this.#depth = depth;
+    return Math.min(i, length);
   }
 }

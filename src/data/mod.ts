@@ -4,6 +4,7 @@
  * @module
  */
 
+export * from "./benchmarks/mod.ts";
 export * from "./emoji_vqa/mod.ts";
 export {
   type Batch,

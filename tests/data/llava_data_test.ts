@@ -296,7 +296,7 @@ Deno.test("llavaBatches() groups rows by pictures and length, and resumes from e
     const ids = batches.map((batch) => batch.ids);
     for (const pass of [0, 1]) {
       // A pass is 2 windows of 12 rows and one of 6; each gives 4 or 5 batches of up to 3 rows.
-      const own = batches.filter((batch, i) => (batches[i - 1]?.next.epoch ?? 0) === pass);
+      const own = batches.filter((_, i) => (batches[i - 1]?.next.epoch ?? 0) === pass);
       const seen = own.flatMap((batch) => batch.ids).sort((a, b) => +a - +b);
       assertEquals(seen, MIXED.map(({ id }) => id));
     }

@@ -1,0 +1,139 @@
+import { textTable } from "../../tensor/text_table.ts";
+import { IMAGE_TAG } from "../llava_data.ts";
+import { benchmark } from "./benchmarks.ts";
+import { PredictionsFile } from "./predictions.ts";
+import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+
+/** A question as a model is asked it. */
+export interface BenchmarkQuestion extends BenchmarkRow {
+  /** The whole text, with one {@linkcode IMAGE_TAG} for each picture. */
+  readonly prompt: string;
+}
+
+/** Options of {@linkcode evaluateBenchmark}. */
+export interface EvaluateBenchmarkOptions extends ReadOptions {
+  /** File that the answers are kept in, as JSON lines. Given it, an interrupted run goes on. */
+  out?: string;
+  /** Name of what answers, kept in the file: a file is of one model. Default `model`. */
+  model?: string;
+  /** How many questions to ask, the first ones. Default all. */
+  limit?: number;
+  /** Called after each answer. */
+  onProgress?: (done: number, prediction: Prediction) => void;
+  /** Takes the table of scores. Default `console.log`. */
+  print?: (table: string) => void;
+}
+
+/** What an evaluation gives. */
+export interface BenchmarkResult {
+  /** Name of the benchmark. */
+  readonly benchmark: string;
+  /** How many questions were asked. */
+  readonly n: number;
+  /** Numbers; none where the files have no answers. */
+  readonly scores: readonly Score[];
+  /** All answers, in the order of the questions. */
+  readonly predictions: readonly Prediction[];
+}
+
+/**
+ * Asks a model the questions of a benchmark and scores its answers. Prints a table with chance
+ * level and number of questions beside each score.
+ *
+ * @param name one of `BENCHMARKS`
+ * @param path its file or folder
+ * @param answer asks the model
+ * @throws {RangeError} if there is no such benchmark or no question, or the file of answers is of
+ * another model or other prompts. @throws {SyntaxError} if a file is malformed.
+ * @throws {Deno.errors.NotFound} if one is missing. Whatever `answer` throws ends the run; what was
+ * answered is kept.
+ *
+ * @example
+ * ```ts ignore
+ * const { scores } = await evaluateBenchmark("pope", "data/pope", async ({ prompt, images }) => {
+ *   const pictures = await Promise.all(images.map(readPicture));
+ *   return await say(prompt, pictures); // generation with your model
+ * }, { out: "runs/pope.jsonl", model: "moiie-phi3", limit: 100 });
+ * ```
+ */
+export async function evaluateBenchmark(
+  name: string,
+  path: string,
+  answer: (question: BenchmarkQuestion) => Promise<string>,
+  options: EvaluateBenchmarkOptions = {},
+): Promise<BenchmarkResult> {
+  const chosen = benchmark(name);
+  const { out, model = "model", limit = Infinity, onProgress, print = console.log } = options;
+  if (!(limit >= 1)) throw new RangeError(`limit should be at least 1, it is ${limit}`);
+  const predictions: Prediction[] = [];
+  await using file = out === undefined
+    ? undefined
+    : await PredictionsFile.open(out, { benchmark: name, model });
+  for await (const row of chosen.read(path, options)) {
+    const question = { ...row, prompt: benchmarkPrompt(chosen, row) };
+    const text = await keptOrNew(question, answer, file, out);
+    // Pictures are done with; of a large benchmark they would fill the memory.
+    const images = row.images.map((image) => typeof image === "string" ? image : new Uint8Array());
+    const prediction = { row: { ...row, images }, text };
+    predictions.push(prediction);
+    onProgress?.(predictions.length, prediction);
+    if (predictions.length >= limit) break;
+  }
+  const n = predictions.length;
+  if (n === 0) throw new RangeError(`${path} has no questions of ${chosen.title}`);
+  if (limit === Infinity) await file?.finish();
+  const scored = predictions.some(({ row }) => row.answers.length > 0);
+  const scores = scored ? chosen.score(predictions) : [];
+  print(benchmarkTable(chosen, scores, n));
+  return { benchmark: name, n, scores, predictions };
+}
+
+/** The prompt of a question, pictures in front unless the prompt places them. */
+export function benchmarkPrompt(chosen: Benchmark, row: BenchmarkRow): string {
+  const prompt = chosen.prompt(row);
+  return prompt.includes(IMAGE_TAG) ? prompt : `${IMAGE_TAG}\n`.repeat(row.images.length) + prompt;
+}
+
+async function keptOrNew(
+  question: BenchmarkQuestion,
+  answer: (question: BenchmarkQuestion) => Promise<string>,
+  file: PredictionsFile | undefined,
+  out: string | undefined,
+): Promise<string> {
+  const { id, prompt } = question, kept = file?.kept.get(id);
+  if (kept && kept.prompt !== prompt) {
+    throw new RangeError(
+      `${out} has an answer to ${id}, but to another prompt: ${
+        JSON.stringify(kept.prompt)
+      }; take ` +
+        `another file`,
+    );
+  }
+  if (kept) return kept.prediction;
+  if (file?.complete) {
+    throw new RangeError(`${out} is complete, but lacks ${id}; take another file`);
+  }
+  const prediction = await answer(question);
+  await file?.add({ id, prompt, prediction });
+  return prediction;
+}
+
+/** Scores as text: value, chance level and number for each, and where the metric is from. */
+export function benchmarkTable(
+  { title, source }: Benchmark,
+  scores: readonly Score[],
+  n: number,
+): string {
+  if (scores.length === 0) {
+    return `${title}: ${n} answers; the files have no right ones, a server has to score them`;
+  }
+  const digits = (value: number) => value.toFixed(2);
+  const rows = scores.map(({ metric, value, chance, n }) => [
+    metric,
+    digits(value),
+    chance === undefined ? "" : digits(chance),
+    String(n),
+  ]);
+  const table = textTable([title, "score", "chance", "n"], rows);
+  return `${table}\nmetric: ${source}`;
+}

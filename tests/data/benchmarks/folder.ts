@@ -1,0 +1,108 @@
+import { dirname, join } from "node:path";
+import type { SchemaElement } from "hyparquet";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import type { Benchmark, BenchmarkRow, Prediction } from "../../../src/data/benchmarks/mod.ts";
+import type { ReadOptions } from "../../../src/data/benchmarks/mod.ts";
+
+/** Files by their paths: texts, bytes, or whatever is to be written as JSON. */
+export type Files = Readonly<Record<string, unknown>>;
+
+/** Runs a test with a folder of files. */
+export async function withFolder(
+  files: Files,
+  test: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [path, content] of Object.entries(files)) {
+      const file = join(folder, path);
+      await Deno.mkdir(dirname(file), { recursive: true });
+      if (content instanceof Uint8Array) await Deno.writeFile(file, content);
+      else {
+        const text = typeof content === "string" ? content : JSON.stringify(content);
+        await Deno.writeTextFile(file, text);
+      }
+    }
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** All questions of a benchmark's files. */
+export async function readAll(
+  benchmark: Benchmark,
+  path: string,
+  options?: ReadOptions,
+): Promise<BenchmarkRow[]> {
+  return await Array.fromAsync(benchmark.read(path, options));
+}
+
+/** Answers to questions in their order. */
+export function answers(rows: readonly BenchmarkRow[], ...texts: string[]): Prediction[] {
+  if (texts.length !== rows.length) throw new RangeError(`${texts.length} for ${rows.length} rows`);
+  return rows.map((row, i) => ({ row, text: texts[i] }));
+}
+
+/** The scores of answers by name, rounded to two digits. */
+export function scores(
+  benchmark: Benchmark,
+  predictions: readonly Prediction[],
+): Record<string, number> {
+  return Object.fromEntries(
+    benchmark.score(predictions).map((
+      { metric, value },
+    ) => [metric, Math.round(100 * value) / 100]),
+  );
+}
+
+/** What guessing reaches, by name. */
+export function chances(
+  benchmark: Benchmark,
+  predictions: readonly Prediction[],
+): Record<string, number | undefined> {
+  return Object.fromEntries(
+    benchmark.score(predictions).map(({ metric, chance }) => [
+      metric,
+      chance === undefined ? undefined : Math.round(100 * chance) / 100,
+    ]),
+  );
+}
+
+/** Columns of a Parquet file: texts, lists of texts, or pictures. */
+export interface Columns {
+  texts: Readonly<Record<string, readonly string[]>>;
+  lists?: Readonly<Record<string, readonly (readonly string[])[]>>;
+  pictures: Readonly<Record<string, readonly (Uint8Array | null)[]>>;
+}
+
+/** A Parquet file as the library `datasets` writes it; pictures have bytes and a path. */
+export function parquet({ texts, lists = {}, pictures }: Columns): Uint8Array<ArrayBuffer> {
+  const bytes = { type: "BYTE_ARRAY", repetition_type: "OPTIONAL" } as const;
+  const text = { ...bytes, converted_type: "UTF8" } as const;
+  const group = { repetition_type: "OPTIONAL" } as const;
+  const schema: SchemaElement[] = [
+    ...Object.keys(texts).map((name) => ({ name, ...text })),
+    ...Object.keys(lists).flatMap((name) => [
+      { name, ...group, num_children: 1, converted_type: "LIST" as const },
+      { name: "list", repetition_type: "REPEATED" as const, num_children: 1 },
+      { name: "element", ...text },
+    ]),
+    ...Object.keys(pictures).flatMap((name) => [
+      { name, ...group, num_children: 2 },
+      { name: "bytes", ...bytes },
+      { name: "path", ...text },
+    ]),
+  ];
+  const columnData = [
+    ...Object.entries({ ...texts, ...lists }).map(([name, data]) => ({ name, data: [...data] })),
+    ...Object.entries(pictures).map(([name, data]) => ({
+      name,
+      data: data.map((bytes) => bytes && { bytes, path: "1.png" }),
+    })),
+  ];
+  const root = { name: "root", num_children: columnData.length };
+  return new Uint8Array(
+    parquetWriteBuffer({ schema: [root, ...schema], columnData, rowGroupSize: 2 }),
+  );
+}
