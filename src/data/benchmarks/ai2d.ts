@@ -3,7 +3,7 @@ import { parquetFiles, parquetRows, pictureOf } from "./parquet.ts";
 import { letterPrompt } from "./prompts.ts";
 import { idOf, letter, textOf, textsOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   if (path.endsWith(".tsv")) {
@@ -46,7 +46,7 @@ export function shortenedAnswer(text: string): string {
 const right = ({ row, text }: Prediction): number => leadingLetter(text) === row.answers[0] ? 1 : 0;
 
 /** AI2D (arXiv 1603.07396): diagrams of school books. */
-export const ai2d: Benchmark = {
+export const ai2d: BenchmarkSpec = {
   name: "ai2d",
   title: "AI2D",
   files: "test-….parquet (lmms-lab/ai2d), a folder of it, or AI2D_TEST.tsv of VLMEvalKit",

@@ -14,11 +14,11 @@ import { pope } from "./pope.ts";
 import { scienceqa } from "./scienceqa.ts";
 import { seedBench } from "./seed_bench.ts";
 import { textvqa } from "./textvqa.ts";
-import type { Benchmark } from "./types.ts";
+import type { BenchmarkSpec } from "./types.ts";
 import { vqav2 } from "./vqav2.ts";
 
 /** All benchmarks that can be read, asked and scored. */
-export const BENCHMARKS: readonly Benchmark[] = [
+export const BENCHMARKS: readonly BenchmarkSpec[] = [
   pope,
   mme,
   gqa,
@@ -36,7 +36,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
 ];
 
 /** A benchmark by its name. @throws {RangeError} if there is none of that name */
-export function benchmark(name: string): Benchmark {
+export function benchmark(name: string): BenchmarkSpec {
   const found = BENCHMARKS.find((one) => one.name === name);
   if (found) return found;
   throw unknownName("benchmark", name, BENCHMARKS.map((one) => one.name));

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { parquetFiles, parquetRows, pictureOf } from "./parquet.ts";
 import { fieldsOf, idOf, namesIn, readJson, textOf } from "./rows.ts";
 import { accuracies, accuracy } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const names = await namesIn(path);
@@ -87,7 +87,7 @@ function score(predictions: readonly Prediction[]): Score[] {
 }
 
 /** ChartQA (arXiv 2203.10244). */
-export const chartqa: Benchmark = {
+export const chartqa: BenchmarkSpec = {
   name: "chartqa",
   title: "ChartQA",
   files: "folder with test_human.json, test_augmented.json and png, or test-….parquet of lmms-lab",

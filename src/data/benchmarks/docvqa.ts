@@ -3,7 +3,7 @@ import { JsonRows } from "../json_rows.ts";
 import { parquetFiles, parquetRows, pictureOf } from "./parquet.ts";
 import { fieldsOf, idOf, textOf, textsOf } from "./rows.ts";
 import { accuracies, accuracy } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   if (!path.endsWith(".json")) {
@@ -82,7 +82,7 @@ function score(predictions: readonly Prediction[]): Score[] {
 }
 
 /** DocVQA (arXiv 2007.00398). */
-export const docvqa: Benchmark = {
+export const docvqa: BenchmarkSpec = {
   name: "docvqa",
   title: "DocVQA",
   files: "val_v1.0.json with its pictures beside it, or validation-….parquet of lmms-lab/DocVQA",

@@ -2,7 +2,7 @@ import { textTable } from "../../tensor/text_table.ts";
 import { IMAGE_TAG } from "../llava_data.ts";
 import { benchmark } from "./benchmarks.ts";
 import { PredictionsFile } from "./predictions.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 /** A question as a model is asked it. */
 export interface BenchmarkQuestion extends BenchmarkRow {
@@ -89,7 +89,7 @@ export async function evaluateBenchmark(
 }
 
 /** The prompt of a question, pictures in front unless the prompt places them. */
-export function benchmarkPrompt(chosen: Benchmark, row: BenchmarkRow): string {
+export function benchmarkPrompt(chosen: BenchmarkSpec, row: BenchmarkRow): string {
   const prompt = chosen.prompt(row);
   return prompt.includes(IMAGE_TAG) ? prompt : `${IMAGE_TAG}\n`.repeat(row.images.length) + prompt;
 }
@@ -120,7 +120,7 @@ async function keptOrNew(
 
 /** Scores as text: value, chance level and number for each, and where the metric is from. */
 export function benchmarkTable(
-  { title, source }: Benchmark,
+  { title, source }: BenchmarkSpec,
   scores: readonly Score[],
   n: number,
 ): string {

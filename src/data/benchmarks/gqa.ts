@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { shortAnswerPrompt } from "./prompts.ts";
 import { fieldsOf, idOf, readJson, textOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const folder = options.images ?? join(dirname(path), "images");
@@ -31,7 +31,7 @@ function score(predictions: readonly Prediction[]): Score[] {
 }
 
 /** GQA (arXiv 1902.09506), the balanced test-development questions. */
-export const gqa: Benchmark = {
+export const gqa: BenchmarkSpec = {
   name: "gqa",
   title: "GQA",
   files: "testdev_balanced_questions.json; pictures in images",

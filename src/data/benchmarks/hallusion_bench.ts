@@ -3,7 +3,7 @@ import { JsonRows } from "../json_rows.ts";
 import { shortAnswerPrompt } from "./prompts.ts";
 import { fieldsOf, idOf, oneOf, textOf } from "./rows.ts";
 import { accuracy, checkSome, groupBy, mean } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const folder = options.images ?? join(dirname(path), "hallusion_bench");
@@ -73,7 +73,7 @@ function score(predictions: readonly Prediction[]): Score[] {
  * HallusionBench (arXiv 2310.14566): accuracy of all questions (aAcc), of figures with all their
  * questions right (fAcc), of questions right for all their figures (qAcc).
  */
-export const hallusionBench: Benchmark = {
+export const hallusionBench: BenchmarkSpec = {
   name: "hallusion_bench",
   title: "HallusionBench",
   files: "HallusionBench.json; pictures in hallusion_bench",

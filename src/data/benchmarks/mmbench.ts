@@ -3,7 +3,7 @@ import { chosenLetter } from "./choices.ts";
 import { LETTER_ANSWER } from "./prompts.ts";
 import { letter } from "./rows.ts";
 import { accuracy, checkSome, groupBy, mean } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, Score } from "./types.ts";
 
 const right = ({ row, text }: Prediction): number =>
   chosenLetter(text, row.choices ?? []) === row.answers[0] ? 1 : 0;
@@ -32,7 +32,7 @@ function score(predictions: readonly Prediction[]): Score[] {
  * MMBench (arXiv 2307.06281). The published files of 2023 ("legacy") bring the rotations of each
  * question; for files without them there is the option `circular`.
  */
-export const mmbench: Benchmark = {
+export const mmbench: BenchmarkSpec = {
   name: "mmbench",
   title: "MMBench",
   files: "MMBench_DEV_EN_legacy.tsv and the like, pictures in base64",

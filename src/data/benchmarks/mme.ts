@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { SHORT_ANSWER } from "./prompts.ts";
 import { missing, namesIn, oneOf } from "./rows.ts";
 import { checkSome, groupBy, mean } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 /** Subtasks of the two kinds; the score of a kind is the sum over its subtasks. */
 const KINDS = {
@@ -110,7 +110,7 @@ function taskScore(task: string, predictions: readonly Prediction[]): Score {
 }
 
 /** MME (arXiv 2306.13394): two questions to be answered by yes and no about each picture. */
-export const mme: Benchmark = {
+export const mme: BenchmarkSpec = {
   name: "mme",
   title: "MME",
   files: "folder MME_Benchmark_release_version with a folder for each subtask",

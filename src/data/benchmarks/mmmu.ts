@@ -3,7 +3,7 @@ import { parquetFiles, parquetRows, pictureOf } from "./parquet.ts";
 import { LETTER_ANSWER, SHORT_ANSWER } from "./prompts.ts";
 import { type Fields, idOf, letter, textOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const files = await parquetFiles(path, options.split ?? "validation");
@@ -56,11 +56,12 @@ function right({ row, text }: Prediction): number {
 }
 
 /** MMMU (arXiv 2311.16502). */
-export const mmmu: Benchmark = {
+export const mmmu: BenchmarkSpec = {
   name: "mmmu",
   title: "MMMU",
   files: "folder with a folder of validation-….parquet for each subject, or one such file",
-  source: "eval/eval_utils.py of MMMU-Benchmark/MMMU and its prompt for LLaVA; answers without a " +
+  source:
+    "eval/eval_utils.py of MMMU-BenchmarkSpec/MMMU and its prompt for LLaVA; answers without a " +
     "choice are drawn by the question's id",
   read,
   prompt,

@@ -4,7 +4,7 @@ import { table } from "./delimited.ts";
 import { LETTER_ANSWER } from "./prompts.ts";
 import { letter, namesIn } from "./rows.ts";
 import { accuracy, checkSome, groupBy, mean } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const inFolder = await namesIn(path) !== undefined;
@@ -59,7 +59,7 @@ function prompt({ question, choices = [] }: BenchmarkRow): string {
 }
 
 /** MMVP (arXiv 2401.06209): pairs of pictures that CLIP takes for the same. */
-export const mmvp: Benchmark = {
+export const mmvp: BenchmarkSpec = {
   name: "mmvp",
   title: "MMVP",
   files: "Questions.csv with the pictures in MMVP Images, or the folder of both",

@@ -14,9 +14,9 @@ export {
   type EvaluateBenchmarkOptions,
 } from "./evaluate.ts";
 export type {
-  Benchmark,
   BenchmarkImage,
   BenchmarkRow,
+  BenchmarkSpec,
   Prediction,
   ReadOptions,
   Score,

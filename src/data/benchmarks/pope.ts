@@ -3,7 +3,7 @@ import { JsonRows } from "../json_rows.ts";
 import { shortAnswerPrompt } from "./prompts.ts";
 import { fieldsOf, idOf, namesIn, oneOf, textOf } from "./rows.ts";
 import { checkSome, groupBy, mean } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, { images }: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const names = await namesIn(path), pattern = /pope_([a-z]+)\.jsonl?$/;
@@ -80,7 +80,7 @@ function score(predictions: readonly Prediction[]): Score[] {
 }
 
 /** POPE (arXiv 2305.10355): whether objects are in a picture. */
-export const pope: Benchmark = {
+export const pope: BenchmarkSpec = {
   name: "pope",
   title: "POPE",
   files:

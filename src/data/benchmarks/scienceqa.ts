@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { LETTER_ANSWER } from "./prompts.ts";
 import { fieldsOf, idOf, letter, readJson, textOf, textsOf } from "./rows.ts";
 import { accuracy, checkSome } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, Prediction, ReadOptions, Score } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const { images = path, split = "test", withoutPictures = false } = options;
@@ -57,7 +57,7 @@ function score(predictions: readonly Prediction[]): Score[] {
 }
 
 /** ScienceQA (arXiv 2209.09513), the questions with a picture. */
-export const scienceqa: Benchmark = {
+export const scienceqa: BenchmarkSpec = {
   name: "scienceqa",
   title: "ScienceQA-IMG",
   files: "folder with problems.json, pid_splits.json and the pictures, test/ID/image.png",

@@ -3,7 +3,7 @@ import { JsonRows } from "../json_rows.ts";
 import { letterPrompt } from "./prompts.ts";
 import { fieldsOf, idOf, oneOf, textOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
-import type { Benchmark, BenchmarkRow, ReadOptions } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, ReadOptions } from "./types.ts";
 
 /** Kinds of questions about pictures, by `question_type_id`. */
 const TYPES = new Map([
@@ -38,7 +38,7 @@ async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<Be
 }
 
 /** SEED-Bench (arXiv 2307.16125), the questions about pictures. */
-export const seedBench: Benchmark = {
+export const seedBench: BenchmarkSpec = {
   name: "seed_bench",
   title: "SEED-Bench (image)",
   files: "SEED-Bench.json; pictures in SEED-Bench-image",

@@ -4,7 +4,7 @@ import { SHORT_ANSWER } from "./prompts.ts";
 import { fieldsOf, idOf, textOf, textsOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
 import { m4cAccuracy } from "./vqa_answers.ts";
-import type { Benchmark, BenchmarkRow, ReadOptions } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, ReadOptions } from "./types.ts";
 
 async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<BenchmarkRow> {
   const folder = options.images ?? join(dirname(path), "train_images");
@@ -40,7 +40,7 @@ async function readTexts(path: string): Promise<Map<string, string[]>> {
 }
 
 /** TextVQA (arXiv 1904.08920). With the option `ocr` the prompt names the texts in the picture. */
-export const textvqa: Benchmark = {
+export const textvqa: BenchmarkSpec = {
   name: "textvqa",
   title: "TextVQA",
   files: "TextVQA_0.5.1_val.json; pictures in train_images; " +

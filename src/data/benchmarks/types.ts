@@ -56,7 +56,7 @@ export interface ReadOptions {
 }
 
 /** A benchmark: data that say how to read, ask and score it. */
-export interface Benchmark {
+export interface BenchmarkSpec {
   /** Short name. */
   readonly name: string;
   /** Name in print. */

@@ -4,7 +4,7 @@ import { shortAnswerPrompt } from "./prompts.ts";
 import { fieldsOf, idOf, missing, textOf } from "./rows.ts";
 import { accuracies } from "./scores.ts";
 import { vqaAccuracy } from "./vqa_answers.ts";
-import type { Benchmark, BenchmarkRow, ReadOptions } from "./types.ts";
+import type { BenchmarkRow, BenchmarkSpec, ReadOptions } from "./types.ts";
 import { stat } from "node:fs/promises";
 
 /** Folder and file names of pictures say which part of COCO they are of. */
@@ -62,7 +62,7 @@ async function readAnswers(path: string) {
 }
 
 /** VQAv2 (arXiv 1612.00837). The test splits have no answers: a server scores them. */
-export const vqav2: Benchmark = {
+export const vqav2: BenchmarkSpec = {
   name: "vqav2",
   title: "VQAv2",
   files: "v2_OpenEnded_mscoco_val2014_questions.json, annotations beside it; pictures in val2014",

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import type { SchemaElement } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
-import type { Benchmark, BenchmarkRow, Prediction } from "../../../src/data/benchmarks/mod.ts";
+import type { BenchmarkRow, BenchmarkSpec, Prediction } from "../../../src/data/benchmarks/mod.ts";
 import type { ReadOptions } from "../../../src/data/benchmarks/mod.ts";
 
 /** Files by their paths: texts, bytes, or whatever is to be written as JSON. */
@@ -31,7 +31,7 @@ export async function withFolder(
 
 /** All questions of a benchmark's files. */
 export async function readAll(
-  benchmark: Benchmark,
+  benchmark: BenchmarkSpec,
   path: string,
   options?: ReadOptions,
 ): Promise<BenchmarkRow[]> {
@@ -46,7 +46,7 @@ export function answers(rows: readonly BenchmarkRow[], ...texts: string[]): Pred
 
 /** The scores of answers by name, rounded to two digits. */
 export function scores(
-  benchmark: Benchmark,
+  benchmark: BenchmarkSpec,
   predictions: readonly Prediction[],
 ): Record<string, number> {
   return Object.fromEntries(
@@ -58,7 +58,7 @@ export function scores(
 
 /** What guessing reaches, by name. */
 export function chances(
-  benchmark: Benchmark,
+  benchmark: BenchmarkSpec,
   predictions: readonly Prediction[],
 ): Record<string, number | undefined> {
   return Object.fromEntries(
