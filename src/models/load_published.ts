@@ -4,14 +4,19 @@
  *
  * @module
  */
-import { tensor, unknownName } from "../tensor/mod.ts";
+import { type Shape, unknownName } from "../tensor/mod.ts";
 import type { GenerationConfig, PreprocessorFile } from "./checkpoint_files.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint_folder.ts";
 import { type Llava, publishedLlava } from "./llava.ts";
 import { LANGUAGE_TYPES, type PublishedConfig } from "./published_config.ts";
+import { checkTensors, loadTensors, type WeightOptions } from "./load_weights.ts";
 import { type PublishedLanguage, publishedLanguage, type Weights } from "./published_language.ts";
+import { publishedShapes, TWO_TOWER_TYPES, visionPart } from "./published_shapes.ts";
 import { type PublishedTokenizer, publishedTokenizer } from "./published_tokenizer.ts";
 import { type PublishedVision, publishedVision, VISION_TYPES } from "./published_vision.ts";
+
+/** Options of {@linkcode loadPublished}. */
+export interface LoadOptions extends WeightOptions {}
 
 /** A model of a checkpoint, by what it is. */
 export type AnyPublished =
@@ -40,8 +45,13 @@ export type Published = AnyPublished & {
   readonly path: string;
   /** The contents of `config.json`. */
   readonly config: PublishedConfig;
-  /** The weights by their published names. */
+  /**
+   * The weights: by their published names if they were loaded with `join: false`, else the joined ones
+   * by those of `joinedTensors()`.
+   */
   readonly weights: Weights;
+  /** Tensors of the checkpoint that the model does not need, such as a text tower beside a vision tower. */
+  readonly unused: readonly string[];
   /** The tokenizer, if there is a `tokenizer.json`. */
   readonly tokenizer?: PublishedTokenizer;
   /** What `processImage()` needs, if there is a `preprocessor_config.json`. */
@@ -50,14 +60,18 @@ export type Published = AnyPublished & {
   readonly generation?: GenerationConfig;
 };
 
-/** The model that a configuration describes. @throws {RangeError} if it is of no known type. */
+/**
+ * The model that a configuration describes. Of a whole CLIP or SigLIP model it is the vision tower.
+ *
+ * @throws {RangeError} if it is of no known type, or a weight is missing.
+ */
 export function publishedModelOf(config: PublishedConfig, weights: Weights): AnyPublished {
   const type = String(config.model_type);
   if (LANGUAGE_TYPES.includes(type)) {
     return { kind: "language", model: publishedLanguage(config, weights) };
   }
-  if (VISION_TYPES.includes(type)) {
-    return { kind: "vision", model: publishedVision(config, weights) };
+  if (VISION_TYPES.includes(type) || type in TWO_TOWER_TYPES) {
+    return { kind: "vision", model: publishedVision(visionPart(config), weights) };
   }
   if (type === "llava") return { kind: "llava", model: publishedLlava(config, weights) };
   throw unknownName("model_type", type, [...LANGUAGE_TYPES, ...VISION_TYPES, "llava"]);
@@ -78,26 +92,29 @@ export function publishedModelOf(config: PublishedConfig, weights: Weights): Any
  * const { kind, model, tokenizer } = await loadPublished("Phi-3-mini-4k-instruct");
  * ```
  */
-// deno-lint-ignore require-await -- reading will wait
-export async function loadPublished(path: string): Promise<Published> {
+export async function loadPublished(path: string, options: LoadOptions = {}): Promise<Published> {
   using checkpoint: Checkpoint = openCheckpoint(path);
   const config = checkpoint.config();
-  const weights = new Map(checkpoint.names.map((name) => {
-    const { shape } = checkpoint.entry(name);
-    return [name, tensor(checkpoint.float32(name), { shape, name, owner: "parameters" })];
-  }));
+  const expected = publishedShapes(config, (name) => shapeIn(checkpoint, name));
+  const unused = checkTensors(checkpoint, expected);
   const files = checkpoint.tokenizerFiles();
-  const rest = {
+  const beside = {
     tokenizer: files && publishedTokenizer(files),
     processor: checkpoint.preprocessor(),
     generation: checkpoint.generation(),
   };
-  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const weights = await loadTensors(checkpoint, expected.keys(), options);
+  const given = Object.entries(beside).filter(([, value]) => value !== undefined);
   return {
     ...publishedModelOf(config, weights),
     path,
     config,
     weights,
+    unused,
     ...Object.fromEntries(given),
   };
+}
+
+function shapeIn(checkpoint: Checkpoint, name: string): Shape | undefined {
+  return checkpoint.has(name) ? checkpoint.entry(name).shape : undefined;
 }

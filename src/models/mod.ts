@@ -14,6 +14,8 @@ export * from "./flops.ts";
 export * from "./image_tokens.ts";
 export * from "./llava.ts";
 export * from "./load_published.ts";
+export * from "./load_weights.ts";
+export * from "./joined_weights.ts";
 export * from "./lvlm.ts";
 export * from "./merge.ts";
 export type { LanguageOwner, PublishedLvlm, Remade } from "./model_tree.ts";
@@ -33,6 +35,7 @@ export {
   publishedLanguage,
   type Weights,
 } from "./published_language.ts";
+export { publishedShapes, type ShapeOf } from "./published_shapes.ts";
 export * from "./published_tokenizer.ts";
 export * from "./published_vision.ts";
 export * from "./rope.ts";

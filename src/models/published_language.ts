@@ -145,48 +145,53 @@ function feedForward(c: PublishedConfig, weights: Weights, layer: string): FeedF
   const router = weights.get(`${sparse}.gate.weight`),
     image = weights.get(`${mlp}.gate_vis.weight`);
   if (router) {
-    const experts = numbered(weights, `${sparse}.experts`, ["w1", "w3", "w2"]);
+    const experts = expertsOf(weights, `${sparse}.experts`, ["w1", "w3", "w2"]);
     const topK = sizeIn(c, "num_experts_per_tok");
-    return mixture(vanillaMoe({ experts: experts.length, topK }), [router], experts);
+    return { table: vanillaMoe({ experts: count(experts), topK }), routers: [router], ...experts };
   }
-  if (image) {
-    const text = weightOf(weights, `${mlp}.gate.weight`);
-    const experts = numbered(weights, `${mlp}.experts`, names);
-    const topK = sizeIn(c, "num_experts_per_tok");
-    const table = authorsTable(experts.length, text.shape[0], image.shape[0], topK);
-    return mixture(table, [text, image], experts);
-  }
-  return mixture(dense(), [], [expert(weights, mlp, names)]);
+  const experts = expertsOf(weights, `${mlp}.experts`, names, image ? undefined : mlp);
+  if (!image) return { table: dense(), routers: [], ...experts };
+  const text = weightOf(weights, `${mlp}.gate.weight`);
+  const topK = sizeIn(c, "num_experts_per_tok");
+  const table = authorsTable(count(experts), text.shape[0], image.shape[0], topK);
+  return { table, routers: [text, image], ...experts };
 }
 
-/** A SwiGLU network. */
-type Expert = Pick<FeedForward, "gateUp" | "down">;
+/** SwiGLU networks; stacked along a first axis where there are several. */
+type Experts = Pick<FeedForward, "gateUp" | "down">;
 
-function expert(weights: Weights, prefix: string, names: readonly string[]): Expert {
+/** Number of stacked experts. */
+const count = ({ down }: Experts): number => down.shape[0];
+
+/**
+ * The experts of a layer, stacked: as they are if they were joined before (see `joinedTensors()`),
+ * else `prefix.0`, `prefix.1`, … as far as there are any, or the only one.
+ *
+ * @param names of the gate, up and down projections @param only prefix of the only expert
+ */
+function expertsOf(
+  weights: Weights,
+  prefix: string,
+  names: readonly string[],
+  only?: string,
+): Experts {
+  const gateUp = weights.get(`${prefix}.gate_up_proj`);
+  if (gateUp) return { gateUp, down: weightOf(weights, `${prefix}.down_proj`) };
+  const found: Experts[] = [];
+  if (only) found.push(expert(weights, only, names));
+  while (!only && weights.has(`${prefix}.${found.length}.${names[2]}.weight`)) {
+    found.push(expert(weights, `${prefix}.${found.length}`, names));
+  }
+  if (found.length === 0) throw new RangeError(`the weights lack "${prefix}.0.${names[2]}.weight"`);
+  return { gateUp: stack(found.map((e) => e.gateUp)), down: stack(found.map((e) => e.down)) };
+}
+
+function expert(weights: Weights, prefix: string, names: readonly string[]): Experts {
   const [gate, up, down] = names.map((name) => `${prefix}.${name}.weight`);
   return {
     gateUp: weights.get(`${prefix}.gate_up_proj.weight`) ??
       cat([weightOf(weights, gate), weightOf(weights, up)]),
     down: weightOf(weights, down),
-  };
-}
-
-/** Experts `prefix.0`, `prefix.1`, … as far as there are any. */
-function numbered(weights: Weights, prefix: string, names: readonly string[]): Expert[] {
-  const found: Expert[] = [];
-  while (weights.has(`${prefix}.${found.length}.${names[2]}.weight`)) {
-    found.push(expert(weights, `${prefix}.${found.length}`, names));
-  }
-  if (found.length === 0) throw new RangeError(`the weights lack "${prefix}.0.${names[2]}.weight"`);
-  return found;
-}
-
-function mixture(table: PoolTable, routers: Tensor[], experts: readonly Expert[]): FeedForward {
-  return {
-    table,
-    routers,
-    gateUp: stack(experts.map((e) => e.gateUp)),
-    down: stack(experts.map((e) => e.down)),
   };
 }
 

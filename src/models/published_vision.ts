@@ -63,7 +63,9 @@ export function publishedVision(
   const block = (name: string): VisionBlock => ({
     norm1: norm(`${name}.layer_norm1`),
     attention: {
-      qkv: linear(...["q", "k", "v"].map((part) => `${name}.self_attn.${part}_proj`)),
+      qkv: weights.has(`${name}.self_attn.qkv_proj.weight`)
+        ? linear(`${name}.self_attn.qkv_proj`) // joined before, see `joinedTensors()`
+        : linear(...["q", "k", "v"].map((part) => `${name}.self_attn.${part}_proj`)),
       output: linear(`${name}.self_attn.out_proj`),
     },
     norm2: norm(`${name}.layer_norm2`),

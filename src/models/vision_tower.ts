@@ -14,6 +14,7 @@ import {
 import {
   add,
   attention,
+  cast,
   cat,
   expand,
   gelu,
@@ -139,7 +140,7 @@ export function applyVisionTower(
   options: { layers?: number } = {},
 ): TowerOutputs {
   const activation = activationNamed(c.activation);
-  let x = embedPatches(tower.patches, c, pixels);
+  let x = embedPatches(tower.patches, c, cast(pixels, tower.patches.weight.dtype));
   if (tower.classToken) {
     x = cat([expand(reshape(tower.classToken, [1, 1, c.width]), [x.shape[0], 1, c.width]), x], 1);
   }

@@ -39,6 +39,7 @@ export type { Cost } from "./costs.ts";
 export { type KernelRow, KernelTable } from "./kernel_log.ts";
 export * from "./session.ts";
 export * from "./compile.ts";
+export * from "./streamed.ts";
 export { flattenInPlace } from "./flatten.ts";
 export * from "./random.ts";
 export * from "./nearest.ts";

@@ -25,7 +25,8 @@ interface Loaded {
 
 /** Reads the model beside a file. */
 async function load(folder: Folder, group: string): Promise<Loaded> {
-  const published = await loadPublished(join(folder.path, group));
+  // Gradients are compared by published names.
+  const published = await loadPublished(join(folder.path, group), { join: false });
   return { weights: published.weights, model: modelOf(published) };
 }
 
