@@ -58,10 +58,11 @@ function normalized(text: string): (string | number)[] {
   return lower.length === 1 ? [` ${lower}`, `${lower} `] : [lower];
 }
 
+/** Numbers with commas, in powers of ten, and plain; as Python reads them, é is a letter, too. */
 const NUMBERS = [
-  /-?\b\d{1,3}(?:,\d{3})+\b/g,
-  /-?\d+(?:\.\d+)?[eE][+-]?\d+/g,
-  /-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])/g,
+  /-?(?<![\p{L}\p{N}_])\d{1,3}(?:,\d{3})+(?![\p{L}\p{N}_])/gu,
+  /-?\d+(?:\.\d+)?[eE][+-]?\d+/gu,
+  /-?(?:\d+\.\d+|\.\d+|\d+(?![\p{L}\p{N}_]))(?![eE][+-]?\d+)(?![,\d])/gu,
 ];
 
 const INDICATORS = [
