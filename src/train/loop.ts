@@ -41,8 +41,13 @@ export interface LoopOptions<O extends Outputs> {
   steps: number;
   /** The compiled step. */
   run: Compiled<Inputs, O>;
-  /** Inputs of a step: a pure function of its number, so that a resumed run sees the same. */
-  inputs: (step: number) => HostInputs<Inputs>;
+  /**
+   * Inputs of a step: a pure function of its number, so that a resumed run sees the same; or the next
+   * ones of a stream, undefined at its end, which ends the loop.
+   */
+  inputs: (
+    step: number,
+  ) => HostInputs<Inputs> | Promise<HostInputs<Inputs> | undefined>;
   /** Learning rate of a step, for the record. */
   learningRate: (step: number) => number;
   /** Called for every finished step, in order; awaited. */
@@ -69,7 +74,7 @@ const IN_FLIGHT = 2;
 /**
  * Runs training steps. Losses are read while the next step is running.
  *
- * @returns the number of finished steps (less than `steps` if stopped)
+ * @returns the number of finished steps (less than `steps` if stopped or out of inputs)
  * @throws {Error} if a loss is not a finite number, with the step and what to try.
  */
 export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Promise<number> {
@@ -91,7 +96,9 @@ export async function runSteps<O extends Outputs>(options: LoopOptions<O>): Prom
   let step = from;
   try {
     for (; step < steps && !signal?.aborted; step++) {
-      const outputs = await run(inputs(step));
+      const given = await inputs(step);
+      if (!given) break;
+      const outputs = await run(given);
       // Begun before the next step, which overwrites what this one gives.
       const sums = routing && step % routing.every === 0 ? await routing.sum(outputs) : undefined;
       const record = readRecord(step, learningRate(step), { outputs, sums, routing });

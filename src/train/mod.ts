@@ -6,6 +6,7 @@
  */
 export * from "./checkpoint.ts";
 export * from "./fit.ts";
+export * from "./fit_published.ts";
 export * from "./flat_parameters.ts";
 export * from "./gradients.ts";
 export * from "./loop.ts";

@@ -2,6 +2,7 @@
 import { type Lvlm, type LvlmOutputs, modelMixtures } from "../models/mod.ts";
 import { biasUpdate, type Coefficient, dropRates, routerColumns, zLoss } from "../moe/mod.ts";
 import type { HostTensor, Random, Tensor } from "../tensor/mod.ts";
+import type { RoutedModel } from "./routing_reader.ts";
 
 /**
  * Noise for the routers of one step, as inputs of a compiled function: factors from 1 - jitter to
@@ -58,7 +59,7 @@ export interface RoutingExtras extends Record<string, Tensor | readonly Tensor[]
  * biases.
  */
 export function routingExtras(
-  model: Lvlm,
+  model: RoutedModel,
   { routings, moeLayers }: Pick<LvlmOutputs, "routings" | "moeLayers">,
   coefficient: Coefficient,
 ): RoutingExtras & { zLoss?: Tensor } {

@@ -2,11 +2,10 @@
  * Routing records of training steps. A step gives what its routers decided; only of the steps that are
  * recorded it is summed up, by a small program of its own that runs right after the step.
  */
-import type { Lvlm } from "../models/mod.ts";
-import { recordOf, type Routing, routingSums } from "../moe/mod.ts";
+import { type FeedForward, recordOf, type Routing, routingSums } from "../moe/mod.ts";
 import { evaluate, type Outputs, type Tensor } from "../tensor/mod.ts";
 import type { RoutingReader } from "./loop.ts";
-import { type ClassInputs, TOKEN_CLASSES, tokenClasses } from "./token_classes.ts";
+import { TOKEN_CLASSES } from "./token_classes.ts";
 
 /** Results of a step that its routing record is made of, one for each mixture layer. */
 export interface RoutedTokens extends Record<string, Tensor | readonly Tensor[]> {
@@ -22,10 +21,14 @@ export interface RoutedTokens extends Record<string, Tensor | readonly Tensor[]>
   classes: readonly Tensor[];
 }
 
-/** What a step gives for its record: nothing without mixture layers. */
+/**
+ * What a step gives for its record: nothing without mixture layers.
+ *
+ * @param classes class of every token, `[T]` i32: see `tokenClasses`
+ */
 export function routedTokens(
   routings: readonly Routing[],
-  inputs: object,
+  classes: Tensor,
 ): RoutedTokens | Record<string, never> {
   if (routings.length === 0) return {};
   return {
@@ -33,8 +36,14 @@ export function routedTokens(
     probabilities: routings.map((r) => r.probabilities),
     kept: routings.flatMap((r) => r.kept ?? []),
     modality: [routings[0].modality],
-    classes: [tokenClasses(inputs as ClassInputs)],
+    classes: [classes],
   };
+}
+
+/** A model as far as its routing goes: a language model with feed-forward layers. */
+export interface RoutedModel {
+  /** The language model. */
+  readonly language: { readonly blocks: readonly { readonly ffn: FeedForward }[] };
 }
 
 /**
@@ -42,9 +51,10 @@ export function routedTokens(
  *
  * @param every steps from one record to the next
  */
-export function routingReader(model: Lvlm, every: number): RoutingReader {
-  const { language: { blocks }, config: { ffn: table } } = model;
+export function routingReader(model: RoutedModel, every: number): RoutingReader {
+  const { blocks } = model.language;
   const layers = blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
+  const { table } = blocks[layers[0] ?? 0].ffn;
   const names = TOKEN_CLASSES, pairs = false;
   return {
     every,

@@ -30,6 +30,7 @@ import { LossScaler } from "./loss_scale.ts";
 import { routingExtras } from "./routing_extras.ts";
 import type { AdamW } from "./optimizer.ts";
 import { routedTokens } from "./routing_reader.ts";
+import { type ClassInputs, tokenClasses } from "./token_classes.ts";
 
 /**
  * Type of a training step's activations and of the weights as it multiplies them. With `f16`, norms,
@@ -156,7 +157,7 @@ export function trainingStep(
       auxiliary: aux,
       gradientNorm,
       choices: routings.map(choiceCounts),
-      ...(records && routedTokens(routings, inputs)),
+      ...(records && routedTokens(routings, tokenClasses(inputs as unknown as ClassInputs))),
       effect,
     };
     return scaler && lossScale && finite
