@@ -9,30 +9,8 @@
  */
 
 import type { Random } from "../tensor/random.ts";
+import { packSlots, type Segment, type TokenBatch } from "./pack.ts";
 import type { WordTokenizer } from "./tokenizer.ts";
-
-/** Value of `labels` where nothing is to be predicted. */
-export const NO_LABEL: number = -100;
-
-/** Token arrays of a batch, `[size, length]`, row by row. */
-export interface TokenBatch {
-  /** Rows. */
-  size: number;
-  /** Positions per row, the image slots included. */
-  length: number;
-  /** Token ids; image slots hold the tokenizer's `image`. */
-  tokens: Int32Array;
-  /** Positions for the rotary embedding: 0 to I - 1 in the image, then from I in every segment. */
-  positions: Int32Array;
-  /** 0 in the image, 1 and up in the segments, -1 in the padding. */
-  segments: Int32Array;
-  /** The next token where it belongs to an answer or ends it, else {@linkcode NO_LABEL}. */
-  labels: Int32Array;
-  /** 1 in the image, 0 in text and padding. */
-  modality: Int32Array;
-  /** 1, and 0 in the padding. */
-  valid: Int32Array;
-}
 
 /** A batch of pictures and texts. */
 export interface Batch extends TokenBatch {
@@ -82,19 +60,6 @@ export interface BatchOptions {
   imageTokens: number;
 }
 
-/** A segment in ids: loss is taken on the answer and on the end token after it. */
-export interface Segment {
-  /** What is given. */
-  prompt: readonly number[];
-  /** What is to be said. */
-  answer: readonly number[];
-}
-
-/** Positions that a segment takes: the end token is predicted, but never read. */
-export function segmentLength({ prompt, answer }: Segment): number {
-  return prompt.length + answer.length;
-}
-
 /**
  * The segment of a question, or of a statement without a prompt, which then begins with `<bos>`.
  *
@@ -116,57 +81,18 @@ export function packRows(
   rows: readonly { id: string; segments: readonly Segment[] }[],
   { tokenizer, length, imageTokens }: BatchOptions,
 ): TokenBatch {
-  if (!Number.isInteger(length) || length < 8 || length % 8 !== 0) {
-    throw new RangeError(`the length of a row must be a positive multiple of 8, got ${length}`);
-  }
   if (!Number.isInteger(Math.sqrt(imageTokens)) || imageTokens >= length) {
     throw new RangeError(
       `the number of image tokens must be the square of a whole number and smaller than the ` +
         `length of a row, ${length}, got ${imageTokens}`,
     );
   }
-  const size = rows.length, cells = size * length;
-  const batch: TokenBatch = {
-    size,
-    length,
-    tokens: new Int32Array(cells).fill(tokenizer.pad),
-    positions: new Int32Array(cells),
-    segments: new Int32Array(cells).fill(-1),
-    labels: new Int32Array(cells).fill(NO_LABEL),
-    modality: new Int32Array(cells),
-    valid: new Int32Array(cells),
-  };
-  for (const [row, { id, segments }] of rows.entries()) {
-    const used = segments.reduce((sum, segment) => sum + segmentLength(segment), imageTokens);
-    if (used > length) {
-      throw new RangeError(
-        `${id} does not fit: ${imageTokens} image tokens and ${used - imageTokens} of ` +
-          `${segments.length} texts are ${used}, a row has ${length}; raise the length to ` +
-          `${8 * Math.ceil(used / 8)} or pack fewer texts`,
-      );
-    }
-    let at = row * length;
-    const put = (token: number, position: number, segment: number, label: number) => {
-      batch.tokens[at] = token;
-      batch.positions[at] = position;
-      batch.segments[at] = segment;
-      batch.labels[at] = label;
-      batch.modality[at] = segment === 0 ? 1 : 0;
-      batch.valid[at] = 1;
-      at++;
-    };
-    for (let slot = 0; slot < imageTokens; slot++) put(tokenizer.image, slot, 0, NO_LABEL);
-    for (const [index, { prompt, answer }] of segments.entries()) {
-      const tokens = [...prompt, ...answer];
-      for (const [offset, token] of tokens.entries()) {
-        const predicts = offset + 1 >= prompt.length;
-        const next = tokens[offset + 1] ?? tokenizer.eos;
-        put(token, imageTokens + offset, index + 1, predicts ? next : NO_LABEL);
-      }
-    }
-  }
-  return batch;
+  const slots = new Array<number>(imageTokens).fill(IMAGE_SLOT);
+  return packSlots(rows, { tokenizer, length, slots });
 }
+
+/** Modality of image slots, as the models count. */
+const IMAGE_SLOT = 1;
 
 /**
  * Pictures as numbers: `[samples, 3, side, side]`, (byte / 255 - 0.5) / 0.5.

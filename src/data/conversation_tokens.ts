@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NO_LABEL } from "./batch.ts";
+import { NO_LABEL } from "./pack.ts";
 import { IMAGE_TAG, type LlavaTurn } from "./llava_data.ts";
 
 /** A stretch of a conversation, written out. */

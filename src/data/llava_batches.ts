@@ -5,7 +5,7 @@
  */
 
 import { Random } from "../tensor/random.ts";
-import { NO_LABEL } from "./batch.ts";
+import { NO_LABEL } from "./pack.ts";
 import {
   type ConversationTokens,
   conversationTokens,

@@ -1,5 +1,6 @@
 /**
- * Data: the emoji-VQA data set, its tokenizer, and packed multimodal batches.
+ * Data: the emoji-VQA data set, spoken digits beside pictures, the tokenizer, and packed multimodal
+ * batches.
  *
  * @module
  */
@@ -14,14 +15,11 @@ export {
   imagePixels,
   instructionBatch,
   type InstructionOptions,
-  NO_LABEL,
   packRows,
   patchWords,
-  type Segment,
   textBatch,
   type TextOptions,
   type TextPair,
-  type TokenBatch,
   wordProblems,
   type WordSceneBatch,
   wordSceneBatch,
@@ -69,6 +67,14 @@ export {
   type PictureSource,
   readPicture,
 } from "./picture_input.ts";
+export {
+  NO_LABEL,
+  packSlots,
+  type Segment,
+  type SlotOptions,
+  type SlotRow,
+  type TokenBatch,
+} from "./pack.ts";
 export { encodePng } from "./png.ts";
 export {
   type AnswerSpan,
@@ -78,4 +84,5 @@ export {
 } from "./question_batches.ts";
 export { resizeImage, type RgbImage } from "./resize.ts";
 export { Sampler, type SamplerOptions } from "./sampler.ts";
+export * from "./spoken_digits/mod.ts";
 export { SPECIAL_TOKENS, WordTokenizer, type WordTokenizerJson } from "./tokenizer.ts";

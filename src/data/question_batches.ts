@@ -4,18 +4,11 @@
  * @module
  */
 
-import {
-  type Batch,
-  type BatchOptions,
-  imagePixels,
-  packRows,
-  type Segment,
-  segmentLength,
-  segmentOf,
-} from "./batch.ts";
+import { type Batch, type BatchOptions, imagePixels, packRows, segmentOf } from "./batch.ts";
 import type { EmojiVqa } from "./emoji_vqa/dataset.ts";
 import type { Family } from "./emoji_vqa/questions.ts";
 import type { Split } from "./emoji_vqa/scales.ts";
+import { type Segment, segmentLength } from "./pack.ts";
 
 /** Where a question lies in a batch. */
 export interface AnswerSpan {

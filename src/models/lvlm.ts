@@ -3,7 +3,6 @@
  * model with a feed-forward layer of any variant (paper section 2.2 and figure 2).
  */
 import {
-  applyAttention,
   applyLinear,
   applyMlp,
   applyNorm,
@@ -45,7 +44,6 @@ import {
   narrow,
   notEqual,
   pad,
-  permute,
   type Random,
   reshape,
   squeeze,
@@ -55,32 +53,9 @@ import {
   unsqueeze,
   where,
 } from "../tensor/mod.ts";
-import { imageTokens, type LanguageConfig, type LvlmConfig, type VisionConfig } from "./config.ts";
+import type { LanguageConfig, LvlmConfig } from "./config.ts";
+import { applyVision, makeVision, type Vision } from "./encoder.ts";
 import { rotary } from "./rope.ts";
-
-/** One block of the vision transformer. */
-export interface VisionBlock {
-  /** Norm before attention. */
-  norm1: Norm;
-  /** Self-attention, every patch sees every patch. */
-  attention: Attention;
-  /** Norm before the MLP. */
-  norm2: Norm;
-  /** GELU MLP. */
-  mlp: Mlp;
-}
-
-/** The vision encoder. */
-export interface Vision {
-  /** Patch pixels to tokens, `[W, 3 p²]`. */
-  patches: Linear;
-  /** `[patches, W]` */
-  position: Tensor;
-  /** The blocks. */
-  blocks: VisionBlock[];
-  /** Last norm. */
-  norm: Norm;
-}
 
 /** One block of the language model. */
 export interface LanguageBlock {
@@ -116,24 +91,6 @@ export interface Lvlm {
   connector: Mlp;
   /** Language model. */
   language: Language;
-}
-
-/** A new vision encoder with random weights. */
-export function makeVision(random: Random, c: VisionConfig): Vision {
-  const outputStd = 1 / Math.sqrt(c.width * 2 * c.layers);
-  return {
-    patches: makeLinear(random, 3 * c.patch ** 2, c.width, { bias: true }),
-    position: normal(random, [imageTokens(c), c.width], 0.02),
-    blocks: Array.from({ length: c.layers }, () => ({
-      norm1: makeNorm(c.width, { bias: true }),
-      attention: makeAttention(random, c.width, c.heads, { bias: true, outputStd }),
-      norm2: makeNorm(c.width, { bias: true }),
-      mlp: makeMlp(random, c.width, c.hidden, c.width, {
-        outputStd: 1 / Math.sqrt(c.hidden * 2 * c.layers),
-      }),
-    })),
-    norm: makeNorm(c.width, { bias: true }),
-  };
 }
 
 /** A new dense language model with random weights. */
@@ -177,25 +134,6 @@ export function makeLvlm(random: Random, config: LvlmConfig): Lvlm {
 /** The layers of a model that hold experts by now, 0-based. */
 export function modelMixtures(model: Lvlm): number[] {
   return model.language.blocks.flatMap((b, i) => b.ffn.table.experts.length > 1 ? [i] : []);
-}
-
-/** Vision tokens of pictures. @param pixels `[B, 3, H, W]` @returns `[B, patches, width]` */
-export function applyVision(model: Vision, c: VisionConfig, pixels: Tensor): Tensor {
-  const [b, channels, height, width] = pixels.shape;
-  if (pixels.rank !== 4 || channels !== 3 || height !== c.imageSize || width !== c.imageSize) {
-    throw new RangeError(`vision: pixels ${pixels} must be [B, 3, ${c.imageSize}, ${c.imageSize}]`);
-  }
-  const n = c.imageSize / c.patch;
-  // [B, 3, n, p, n, p] -> [B, n, n, 3, p, p]: a convolution whose stride is its kernel
-  const cut = permute(reshape(pixels, [b, 3, n, c.patch, n, c.patch]), [0, 2, 4, 1, 3, 5]);
-  let x = applyLinear(model.patches, reshape(cut, [b, n * n, 3 * c.patch ** 2]));
-  x = add(x, cast(model.position, x.dtype));
-  for (const block of model.blocks) {
-    const h = applyNorm(block.norm1, x, 1e-6);
-    x = add(x, applyAttention(block.attention, h, { heads: c.heads }));
-    x = add(x, applyMlp(block.mlp, applyNorm(block.norm2, x, 1e-6)));
-  }
-  return applyNorm(model.norm, x, 1e-6);
 }
 
 /** What the language model is given besides the tokens: see `Batch` of the data module. */

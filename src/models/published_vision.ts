@@ -1,6 +1,6 @@
 /** Vision towers made of published weights: CLIP and SigLIP by their own names. */
 import { reshape } from "../tensor/mod.ts";
-import type { VisionBlock } from "./lvlm.ts";
+import type { VisionBlock } from "./encoder.ts";
 import { numberOf, type PublishedConfig, sizeIn, withDefaults } from "./published_config.ts";
 import { joinedLinear, weightOf, type Weights } from "./published_language.ts";
 import type { AttentionPool, TowerConfig, VisionTower } from "./vision_tower.ts";

@@ -25,8 +25,8 @@ import {
   tensor,
   unknownName,
 } from "../tensor/mod.ts";
-import { moeLayers } from "./config.ts";
-import type { Lvlm } from "./lvlm.ts";
+import { type LvlmConfig, moeLayers } from "./config.ts";
+import type { Language } from "./lvlm.ts";
 import { reinitialise } from "./drop_upcycling.ts";
 
 /** How copies are made to differ. Without any, they are equal, as published. */
@@ -175,15 +175,23 @@ async function silentCopy(
   };
 }
 
+/** What upcycling needs of a model: a language model, and which experts it is to have. */
+export interface Upcyclable {
+  /** The experts and where they go. */
+  config: Pick<LvlmConfig, "ffn" | "placement" | "routing">;
+  /** Its feed-forward layers are replaced. */
+  language: Language;
+}
+
 /**
  * Gives a dense model the experts of its configuration, in place: the layers that its placement
  * names. A model whose variant is dense stays as it is.
  */
-export async function upcycle(
-  model: Lvlm,
+export async function upcycle<Model extends Upcyclable>(
+  model: Model,
   random: Random,
   options: UpcycleOptions = {},
-): Promise<Lvlm> {
+): Promise<Model> {
   const { ffn, placement, routing } = model.config;
   check(options);
   if (ffn.experts.length === 1) return model;

@@ -29,7 +29,7 @@ import {
   type Tensor,
   unknownName,
 } from "../tensor/mod.ts";
-import type { Vision } from "./lvlm.ts";
+import type { Vision } from "./encoder.ts";
 
 /** Activations by their published names (`hidden_act`). */
 const ACTIVATIONS = {

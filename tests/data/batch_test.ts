@@ -3,13 +3,13 @@ import {
   type BatchSample,
   captionBatch,
   instructionBatch,
-  NO_LABEL,
   packRows,
   patchWords,
   textBatch,
   wordProblems,
   wordSceneBatch,
 } from "../../src/data/batch.ts";
+import { NO_LABEL } from "../../src/data/pack.ts";
 import { WordTokenizer } from "../../src/data/tokenizer.ts";
 import { Random } from "../../src/tensor/random.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { NO_LABEL } from "../../src/data/batch.ts";
+import { NO_LABEL } from "../../src/data/pack.ts";
 import { questionBatches } from "../../src/data/question_batches.ts";
 import { tinyData } from "./emoji_vqa/shared.ts";
 
