@@ -58,11 +58,14 @@ export interface WrittenCheckpoint {
   readonly bytes: number;
   /** Names of all tensors. */
   readonly tensors: readonly string[];
-  /** Tensors of the checkpoint it was made from that the model does not hold. */
+  /** Feed-forward tensors of the checkpoint it was made from that the model has no longer. */
   readonly leftOut: readonly string[];
   /** What other programs will not read of it; empty if nothing is known. */
   readonly notes: readonly string[];
 }
+
+/** Feed-forward layers of a language model, of which an upcycled or extracted one has others. */
+const FEED_FORWARD = /(^|\.)model\.layers\.\d+\.(mlp|block_sparse_moe)\./;
 
 /** Small files that belong to a model whatever its weights. */
 const COMPANIONS =
@@ -71,9 +74,9 @@ const COMPANIONS =
 /**
  * Writes a published model as a checkpoint: `config.json`, `model.safetensors` (or several files with
  * an index), and the small files of the checkpoint it was made from. A dense model is written in its
- * original layout: what was loaded and not changed comes back bit for bit. MoIIE, and any table with one
- * router for text and one for image tokens, is written in the layout of the paper's authors; experts
- * with one router for all tokens as Mixtral.
+ * original layout: what was loaded and not changed comes back bit for bit, and so do tensors that the
+ * library does not use. MoIIE, and any table with one router for text and one for image tokens, is written
+ * in the layout of the paper's authors; experts with one router for all tokens as Mixtral.
  *
  * Only one tensor is in host memory at a time. The folder is written under a temporary name and renamed,
  * so that there is never half a checkpoint. Needs Deno.
@@ -115,15 +118,8 @@ export async function writePublished(
   refuseExisting(folder, overwrite);
   const tree = "kind" in model ? model.model : model;
   const { tensors, changes, part } = describe(tree, config, source);
-  const streamed = tensors.map((t): StreamedTensor => {
-    const type = dtype ?? dtypeOf(t.name, config, source);
-    return {
-      name: t.name,
-      dtype: type,
-      shape: t.shape,
-      read: async () => converted(await readPublished(t), type),
-    };
-  });
+  const streamed = streamedTensors(tensors, config, source, dtype);
+  const written = new Set(streamed.map((t) => t.name));
   const isSame = Object.keys(changes.set).length === 0 && changes.remove.length === 0;
   const texts = from === undefined ? undefined : folderOf(from);
   const temporary = `${folder.replace(/[/\\]+$/, "")}.${crypto.randomUUID().slice(0, 8)}.part`;
@@ -139,7 +135,6 @@ export async function writePublished(
     if (texts) await copyCompanions(texts, temporary, isSame);
     const { bytes } = await streamWeights(temporary, streamed, shardSize);
     await moveInto(folder, temporary);
-    const written = new Set(streamed.map((t) => t.name));
     return {
       folder,
       files: [...Deno.readDirSync(folder)].map(({ name }) => name).sort(),
@@ -183,6 +178,32 @@ function describe(
     ? llavaTensors(model, config, { tied })
     : languageTensors(model, config, { tied });
   return { tensors, changes: configChanges(model, own), part };
+}
+
+/**
+ * The model's tensors, and those of the checkpoint that the library does not use, as they were: tables of
+ * positions, a whole CLIP's text tower.
+ */
+function streamedTensors(
+  tensors: readonly PublishedTensor[],
+  config: PublishedConfig,
+  source: Checkpoint | undefined,
+  dtype: FloatDType | undefined,
+): StreamedTensor[] {
+  const names = new Set(tensors.map((t) => t.name));
+  const own = tensors.map((t): StreamedTensor => {
+    const type = dtype ?? dtypeOf(t.name, config, source);
+    const read = async () => converted(await readPublished(t), type);
+    return { name: t.name, dtype: type, shape: t.shape, read };
+  });
+  const others = source?.names.filter((name) => !names.has(name) && !FEED_FORWARD.test(name)) ?? [];
+  return [
+    ...own,
+    ...others.map((name): StreamedTensor => {
+      const { dtype, shape } = source!.entry(name);
+      return { name, dtype, shape, read: () => Promise.resolve(source!.tensor(name).data) };
+    }),
+  ];
 }
 
 /** The element type of a tensor: as it was, or as the configuration says. */

@@ -8,6 +8,7 @@ import {
   upcyclePublished,
   upcycleReceipt,
   writePublished,
+  writeSafetensors,
 } from "../../src/models/mod.ts";
 import { modalityMoe, moiie, moiieOf, vanillaMoe } from "../../src/moe/mod.ts";
 import { setValues } from "../../src/tensor/mod.ts";
@@ -254,6 +255,42 @@ Deno.test("writePublished() takes over the small files, and the hub's code only 
       TypeError,
       "which config.json?",
     );
+  }));
+
+Deno.test("writePublished() keeps tensors that the library does not use as they were", () =>
+  inFolder(async (folder) => {
+    const from = `${folder}/from`, positions = BigInt64Array.of(0n, 1n, 2n);
+    await copyOf(PHI3, from, {});
+    await writeSafetensors(`${from}/model.safetensors`, {
+      ...Object.fromEntries(tensorsOf(PHI3)),
+      "model.layers.0.self_attn.rotary_emb.inv_freq": {
+        dtype: "F32",
+        shape: [2],
+        data: Float32Array.of(1, 0.1),
+      },
+      position_ids: { dtype: "I64", shape: [3], data: positions },
+    }, { format: "pt" });
+    const model = await loadPublished(from);
+    await writePublished(`${folder}/same`, model, { shardSize: 20_000 });
+    assertEquals(contents(`${folder}/same`), contents(from));
+    const { tensors } = await writePublished(
+      `${folder}/moiie`,
+      await upcyclePublished(model, moiie()),
+      { dtype: "F16" },
+    );
+    assert(tensors.includes("position_ids"));
+    assertEquals(tensorsOf(`${folder}/moiie`).get("position_ids")!.data, positions);
+  }));
+
+Deno.test("weights held as f16 are upcycled, extracted and written as they are", () =>
+  inFolder(async (folder) => {
+    const half = await loadPublished(PHI3, { dtype: "f16" });
+    const model = await upcyclePublished(half, moiie(), { placement: "full", seed: 1 });
+    const { relative } = await upcycleReceipt(model, half, textRows(101));
+    assertLess(relative, 2e-3);
+    await writePublished(`${folder}/before`, half, { dtype: "F16" });
+    await writePublished(`${folder}/after`, await extractDense(model, "L1"), { dtype: "F16" });
+    assertEquals(contents(`${folder}/after`), contents(`${folder}/before`));
   }));
 
 Deno.test("writePublished() replaces a checkpoint only when told to, and nothing else ever", () =>
