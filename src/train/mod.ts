@@ -13,6 +13,7 @@ export * from "./loop.ts";
 export * from "./loss_scale.ts";
 export * from "./optimizer.ts";
 export * from "./pretrain.ts";
+export * from "./published_batches.ts";
 export * from "./recipe.ts";
 export * from "./recipes.ts";
 export * from "./routing_extras.ts";
