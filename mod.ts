@@ -59,8 +59,19 @@ export {
   upcycleReceipt,
   writePublished,
 } from "./src/models/mod.ts";
-export { type EmojiVqa, emojiVqa } from "./src/data/mod.ts";
 export {
+  BadRows,
+  BENCHMARKS,
+  type EmojiVqa,
+  emojiVqa,
+  evaluateBenchmark,
+  llavaBatches,
+  LlavaData,
+  readPicture,
+} from "./src/data/mod.ts";
+export {
+  fitPublished,
+  publishedBatches,
   type Recipe,
   type Run,
   threeStage,
