@@ -34,8 +34,8 @@ export interface WeightOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
-/** Device writes that are waited for at a time: what the device keeps beside the weights. */
-const UNDER_WAY = 64 * 2 ** 20;
+/** Bytes written to the device in one go; two goes may be under way. */
+const UNDER_WAY = 32 * 2 ** 20;
 
 /** Names in an error message. */
 function some(names: readonly string[]): string {
@@ -121,6 +121,7 @@ class Copy {
   readonly #total: number;
   #done = 0;
   #underWay = 0;
+  #copied: Promise<void> = Promise.resolve();
 
   constructor(
     checkpoint: Checkpoint,
@@ -143,7 +144,7 @@ class Copy {
       sent += filled;
       this.#underWay += filled * values.BYTES_PER_ELEMENT;
       filled = 0;
-      if (this.#underWay >= UNDER_WAY) await this.#wait();
+      if (this.#underWay >= UNDER_WAY) await this.#pace();
     };
     for (const name of parts) {
       const { dtype, bytes, shape } = this.#checkpoint.entry(name);
@@ -161,15 +162,21 @@ class Copy {
     if (filled > 0) await send();
   }
 
-  /** Waits for the device, which else would keep everything under way in host memory. */
-  async #wait(): Promise<void> {
-    await currentSession().gpu.idle();
+  /**
+   * Waits for the pieces before the last ones: the device copies while the next are read, and does not
+   * keep all of them in host memory.
+   */
+  async #pace(): Promise<void> {
+    await this.#copied;
+    this.#copied = currentSession().gpu.idle();
+    this.#copied.catch(() => {}); // thrown where it is waited for
     this.#underWay = 0;
     this.#progress?.(this.#done, this.#total);
   }
 
   /** Waits for the last pieces. */
   async end(): Promise<void> {
-    await this.#wait();
+    await this.#pace();
+    await this.#copied;
   }
 }
