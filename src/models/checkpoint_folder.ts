@@ -214,9 +214,14 @@ function quoted(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
+/** Whether an index may name this file: it lies beside the index. */
+export function isWeightFileName(name: unknown): name is string {
+  return typeof name === "string" && name.length <= 255 && /^[^/\\:\0]+\.safetensors$/.test(name);
+}
+
 /** The path of a file of the index. @throws if it leaves the folder, or there is none. */
 function weightFile(folder: string, name: string, source: string): string {
-  if (!/^[^/\\:\0]+\.safetensors$/.test(name) || name.length > 255) {
+  if (!isWeightFileName(name)) {
     throw new RangeError(
       `${source} names the file ${quoted(name)}; the files of an index lie beside it and are ` +
         `called *.safetensors`,

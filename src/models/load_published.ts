@@ -7,6 +7,7 @@
 import { type Shape, unknownName } from "../tensor/mod.ts";
 import type { GenerationConfig, PreprocessorFile } from "./checkpoint_files.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint_folder.ts";
+import { hubCheckpoint, hubId, type HubOptions } from "./hub.ts";
 import { type Llava, publishedLlava } from "./llava.ts";
 import { LANGUAGE_TYPES, type PublishedConfig } from "./published_config.ts";
 import { checkTensors, loadTensors, type WeightOptions } from "./load_weights.ts";
@@ -16,7 +17,7 @@ import { type PublishedTokenizer, publishedTokenizer } from "./published_tokeniz
 import { type PublishedVision, publishedVision, VISION_TYPES } from "./published_vision.ts";
 
 /** Options of {@linkcode loadPublished}. */
-export interface LoadOptions extends WeightOptions {}
+export interface LoadOptions extends WeightOptions, HubOptions {}
 
 /** A model of a checkpoint, by what it is. */
 export type AnyPublished =
@@ -81,7 +82,8 @@ export function publishedModelOf(config: PublishedConfig, weights: Weights): Any
  * Loads a published model: Llama, Phi-3, Mixtral, the paper authors' MoIIE on Phi-3, a CLIP or SigLIP
  * tower, LLaVA.
  *
- * @param path a checkpoint's folder, or a single weight file beside its `config.json`
+ * @param source a checkpoint's folder, a single weight file beside its `config.json`, or a hub's
+ * `owner/name` or `owner/name@revision`, see {@linkcode hubCheckpoint}
  * @throws {Deno.errors.NotFound} if there is no checkpoint. @throws {RangeError} if the model is of
  * an unknown type, or a tensor is missing or misshapen. @throws {SyntaxError} if a file is malformed.
  *
@@ -92,7 +94,11 @@ export function publishedModelOf(config: PublishedConfig, weights: Weights): Any
  * const { kind, model, tokenizer } = await loadPublished("Phi-3-mini-4k-instruct");
  * ```
  */
-export async function loadPublished(path: string, options: LoadOptions = {}): Promise<Published> {
+export async function loadPublished(
+  source: string,
+  options: LoadOptions = {},
+): Promise<Published> {
+  const path = await checkpointPath(source, options);
   using checkpoint: Checkpoint = openCheckpoint(path);
   const config = checkpoint.config();
   const expected = publishedShapes(config, (name) => shapeIn(checkpoint, name));
@@ -113,6 +119,24 @@ export async function loadPublished(path: string, options: LoadOptions = {}): Pr
     unused,
     ...Object.fromEntries(given),
   };
+}
+
+/**
+ * Where a checkpoint lies: a path as it is, a hub's `owner/name` in the cache, downloaded if need be. A
+ * folder of that name goes first.
+ *
+ * @throws as {@linkcode hubCheckpoint} does.
+ */
+export async function checkpointPath(source: string, options: HubOptions = {}): Promise<string> {
+  try {
+    await Deno.stat(source);
+    return source;
+  } catch (error) {
+    const isMissing = error instanceof Deno.errors.NotFound;
+    if (isMissing && hubId(source)) return await hubCheckpoint(source, options);
+    if (!isMissing) throw error;
+    throw new Deno.errors.NotFound(`there is no checkpoint ${source}, and it is no "owner/name"`);
+  }
 }
 
 function shapeIn(checkpoint: Checkpoint, name: string): Shape | undefined {

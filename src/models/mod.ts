@@ -6,12 +6,18 @@
  */
 export * from "./ablate.ts";
 export type { GenerationConfig, PreprocessorFile, TokenizerFiles } from "./checkpoint_files.ts";
-export * from "./checkpoint_folder.ts";
+export {
+  type Checkpoint,
+  type CheckpointDifference,
+  type CheckpointEntry,
+  openCheckpoint,
+} from "./checkpoint_folder.ts";
 export * from "./config.ts";
 export * from "./encoder.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
+export { hubCheckpoint, type HubId, hubId, type HubOptions } from "./hub.ts";
 export * from "./image_tokens.ts";
 export * from "./llava.ts";
 export * from "./load_published.ts";
