@@ -15,6 +15,8 @@ export interface EnvironmentOptions {
   readonly without?: readonly GpuFeature[];
   /** `MOIIE_POISON`, "1" for yes. */
   readonly poison?: boolean;
+  /** `MOIIE_VARIANTS`, `family=variant` with commas between them. */
+  readonly variants?: Readonly<Record<string, string>>;
 }
 
 const PROVIDERS: readonly string[] = ["dawn", "deno", "browser"] satisfies ProviderName[];
@@ -32,7 +34,7 @@ function read(variable: string): string | undefined {
 /**
  * The options that the environment gives.
  *
- * @throws RangeError when a variable names a provider that does not exist.
+ * @throws RangeError when a variable names a provider that does not exist, or cannot be read.
  */
 export function environmentOptions(
   get: (variable: string) => string | undefined = read,
@@ -46,5 +48,14 @@ export function environmentOptions(
     provider: provider as ProviderName | undefined,
     without: without as GpuFeature[] | undefined,
     poison: get("MOIIE_POISON") === "1" || undefined,
+    variants: parseVariants(get("MOIIE_VARIANTS")),
   };
+}
+
+function parseVariants(text: string | undefined): Record<string, string> | undefined {
+  const pairs = text?.split(",").map((part) => part.trim().split("=")).filter(([name]) => name);
+  if (pairs?.some((pair) => pair.length !== 2 || !pair[1])) {
+    throw new RangeError(`MOIIE_VARIANTS is "${text}", not like "matmul=tiled,reduce=many".`);
+  }
+  return pairs && pairs.length > 0 ? Object.fromEntries(pairs) : undefined;
 }

@@ -36,6 +36,11 @@ export interface GpuBehaviour {
    * filled with 0xFF (NaN), so that a read of what nobody wrote shows. Default false.
    */
   readonly poison?: boolean;
+  /**
+   * Kernel variants to use instead of those that suit the adapter, by family. This layer only hands
+   * them on; `lab()` says which there are. Default none.
+   */
+  readonly variants?: Readonly<Record<string, string>>;
 }
 
 /** An open GPU. Make one with `openGpu`. */
@@ -46,6 +51,8 @@ export class Gpu implements Disposable {
   readonly provider: ProviderName | "given";
   /** What it is and can do. */
   readonly adapter: AdapterFacts;
+  /** Kernel variants that were asked for, by family. */
+  readonly variants: Readonly<Record<string, string>>;
   /** Settles when the device is lost or disposed; every later call then throws. */
   readonly lost: Promise<GPUDeviceLostInfo>;
 
@@ -66,10 +73,11 @@ export class Gpu implements Disposable {
     owned: boolean,
     behaviour: GpuBehaviour = {},
   ) {
-    const { hangSeconds = HANG_SECONDS, poison = false } = behaviour;
+    const { hangSeconds = HANG_SECONDS, poison = false, variants = {} } = behaviour;
     this.device = device;
     this.provider = provider;
     this.adapter = adapter;
+    this.variants = variants;
     this.#owned = owned;
     this.#memory = new DeviceMemory(device, adapter, this.#late);
     this.#pipelines = new PipelineCache(device, this.#late.expect);

@@ -25,16 +25,21 @@ export interface GpuOptions extends AdapterQuery, GpuBehaviour {
  * Opens the GPU: Dawn's best adapter, else the runtime's own (Deno's `navigator.gpu`, a browser's).
  *
  * Options that are not given are taken from the environment, where the program may read it:
- * `MOIIE_PROVIDER=deno`, `MOIIE_WITHOUT=subgroups,shader-f16`, `MOIIE_POISON=1`. So can all tests be
- * run on another provider, on a lesser device, or with a watch on reads of what nobody wrote.
+ * `MOIIE_PROVIDER=deno`, `MOIIE_WITHOUT=subgroups,shader-f16`, `MOIIE_POISON=1`,
+ * `MOIIE_VARIANTS=matmul=tiled`. So can all tests be run on another provider, on a lesser device, with
+ * other kernels, or with a watch on reads of what nobody wrote.
  *
  * @throws Error when there is no adapter; the message says what each provider answered and the
- * remedy. RangeError for a feature or a time that makes no sense.
+ * remedy. RangeError for a feature, a time or a variable that makes no sense.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const environment = environmentOptions();
   const { device, without = environment.without ?? [], hangSeconds } = options;
-  const behaviour = { hangSeconds, poison: options.poison ?? environment.poison };
+  const behaviour = {
+    hangSeconds,
+    poison: options.poison ?? environment.poison,
+    variants: options.variants ?? environment.variants,
+  };
   const unknown = without.filter((name) => !GPU_FEATURES.includes(name));
   if (unknown.length > 0) {
     throw new RangeError(

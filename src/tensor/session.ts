@@ -6,7 +6,7 @@ import { KernelLog, type KernelTable } from "./kernel_log.ts";
 import { LeastRecent } from "./least_recent.ts";
 import { plan } from "./plan.ts";
 import { copyGraph, structureOf } from "./structure.ts";
-import { Executable, overwrite, type Program, upload } from "./webgpu/execute.ts";
+import { Executable, overwrite, type Program, targetOf, upload } from "./webgpu/execute.ts";
 
 /** Options of {@linkcode lab}. */
 export interface LabOptions extends GpuOptions {
@@ -189,7 +189,8 @@ let current: Session | undefined;
  * Opens a session on the best device there is: Dawn, else Deno's own WebGPU, else the browser's.
  * The session becomes the current one, which reads tensors.
  *
- * @throws {Error} with the remedy if no adapter is found.
+ * @throws {Error} with the remedy if no adapter is found. @throws {RangeError} if an option makes no
+ * sense.
  *
  * @example
  * ```ts no-eval
@@ -207,6 +208,12 @@ export async function lab(options: LabOptions = {}): Promise<Session> {
     throw new RangeError(`lab: debug "${debug}" is not known; there is "kernels"`);
   }
   const gpu = await openGpu(rest);
+  try {
+    targetOf(gpu); // refuses kernel variants that there are not
+  } catch (error) {
+    gpu.dispose();
+    throw error;
+  }
   const log = debug === "kernels" ? await KernelLog.open(gpu) : undefined;
   const session = new Session(gpu, seed, log);
   current = session;

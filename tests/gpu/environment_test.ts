@@ -3,14 +3,24 @@ import { environmentOptions } from "../../src/gpu/environment.ts";
 
 const from = (values: Record<string, string>) => environmentOptions((name) => values[name]);
 
-Deno.test("environmentOptions() reads provider, features and poison", () => {
-  const nothing = { provider: undefined, without: undefined, poison: undefined };
+Deno.test("environmentOptions() reads provider, features, poison and variants", () => {
+  const nothing = {
+    provider: undefined,
+    without: undefined,
+    poison: undefined,
+    variants: undefined,
+  };
   assertEquals(from({}), nothing);
   assertEquals(from({ MOIIE_PROVIDER: "", MOIIE_POISON: "0" }), nothing);
   assertEquals(
     from({ MOIIE_PROVIDER: "deno", MOIIE_WITHOUT: "subgroups, shader-f16", MOIIE_POISON: "1" }),
-    { provider: "deno", without: ["subgroups", "shader-f16"], poison: true },
+    { ...nothing, provider: "deno", without: ["subgroups", "shader-f16"], poison: true },
   );
+  assertEquals(
+    from({ MOIIE_VARIANTS: "matmul=tiled, reduce=many" }).variants,
+    { matmul: "tiled", reduce: "many" },
+  );
+  assertThrows(() => from({ MOIIE_VARIANTS: "tiled" }), RangeError, 'MOIIE_VARIANTS is "tiled"');
   assertThrows(() => from({ MOIIE_PROVIDER: "vulkan" }), RangeError, 'MOIIE_PROVIDER is "vulkan"');
 });
 

@@ -1,29 +1,12 @@
 /** The kernels that are meant for real GPUs, run wherever the tests run. */
 import { assertEquals } from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
-import { hostArray, type HostData } from "../../src/tensor/dtype.ts";
-import { plan } from "../../src/tensor/plan.ts";
-import { Executable, targetOf, upload } from "../../src/tensor/webgpu/execute.ts";
-import { assertNear, session, test } from "./harness.ts";
+import { assertNear, test } from "./harness.ts";
+import { computedFor } from "./with_target.ts";
 
-/** Computes with the kernels for a GPU without a known subgroup size. */
-async function onGpu(roots: readonly t.Tensor[]): Promise<HostData[]> {
-  const { gpu } = session();
-  const target = { ...targetOf(gpu), software: false, subgroup: undefined };
-  const executable = await Executable.create(gpu, plan(roots), target);
-  const program = await executable.bind((leaf) => upload(gpu, leaf));
-  program.run();
-  const values = await Promise.all(roots.map(async ({ dtype, size }, i) => {
-    const { buffer, offset } = program.results[i].range;
-    return hostArray(dtype, await gpu.read(buffer, offset, 4 * size));
-  }));
-  program.release();
-  return values;
-}
-
-/** Compares them with the kernels that this device gets. */
+/** Compares the kernels for a GPU without a known subgroup size with those that this device gets. */
 async function compare(name: string, ...roots: t.Tensor[]): Promise<void> {
-  const got = await onGpu(roots);
+  const got = await computedFor({ software: false, subgroup: undefined }, roots);
   await t.evaluate(...roots);
   for (const [i, root] of roots.entries()) {
     const want = await root.data();

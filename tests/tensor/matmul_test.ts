@@ -62,6 +62,31 @@ test("the gradients of a large product are the products with the transposed oper
   assertNear(await db.data(), matmul(transpose(x), z).data, "by b");
 });
 
+test("matmul is right whichever way its operands lie, in fours or not", async () => {
+  // As stored, and as the transpose of what is stored.
+  const layouts = [(x: t.Tensor) => x, t.transpose];
+  for (const [m, k, n] of [[20, 12, 40], [8, 8, 12], [21, 12, 40], [20, 13, 40], [20, 12, 7]]) {
+    for (const [i, layA] of layouts.entries()) {
+      for (const [j, layB] of layouts.entries()) {
+        await checkOperation(
+          `[${m}, ${k}] · [${k}, ${n}], layouts ${i} and ${j}`,
+          [i === 0 ? normal(m, k) : normal(k, m), j === 0 ? normal(k, n) : normal(n, k)],
+          (a, b) => t.matmul(layA(a), layB(b)),
+          (a, b) => matmul(i === 0 ? a : transpose(a), j === 0 ? b : transpose(b)),
+          { gradient: false },
+        );
+      }
+    }
+  }
+  await checkOperation(
+    "a part that begins between fours",
+    [normal(20, 16), normal(12, 40)],
+    (a, b) => t.matmul(t.narrow(a, 1, 3, 12), b),
+    (a, b) => matmul(ref.build([20, 12], ([i, j]) => ref.at(a, [i, j + 3])), b),
+    { gradient: false },
+  );
+});
+
 test("matmul reads transposed, sliced, repeated and reshaped operands where they lie", async () => {
   await checkOperation(
     "transposed",

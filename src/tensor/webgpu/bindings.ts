@@ -1,6 +1,5 @@
 /** What a kernel binds: the order, the names and the declarations of its buffers. */
 import type { Kernel } from "../../gpu/mod.ts";
-import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
 import { calledFunctions } from "./functions.ts";
 
@@ -14,6 +13,8 @@ export interface Target {
   readonly f16: boolean;
   /** The adapter's name, for messages. */
   readonly name: string;
+  /** Kernel variants that somebody asked for, by family. */
+  readonly forced: Readonly<Record<string, string | undefined>>;
 }
 
 /** WGSL of one element of a stored tensor, as its register type, given the WGSL of its index. */
@@ -33,6 +34,8 @@ export interface Lowered {
 export class Bindings {
   readonly reads: Tensor[];
   readonly #names = new Map<Tensor, string>();
+  /** Tensors that are bound as arrays of vectors of four. */
+  readonly #fours = new Set<Tensor>();
 
   /** @throws {Error} if the device cannot store a type that is written. */
   constructor(
@@ -65,6 +68,7 @@ export class Bindings {
     const array = this.#names.get(t);
     if (array === undefined) return undefined;
     if (t.dtype === "bool") return (i) => `${array}[${i}] != 0u`;
+    if (this.#fours.has(t)) return (i) => `f32(${array}[(${i}) / 4u][(${i}) % 4u])`;
     if (t.dtype !== "f16") return (i) => `${array}[${i}]`;
     return this.target.f16
       ? (i) => `f32(${array}[${i}])`
@@ -78,15 +82,27 @@ export class Bindings {
     return load;
   }
 
-  /** WGSL type in which a dtype is stored; bool is held as u32. */
-  #storedType(dtype: DType): string {
+  /** Binds a tensor that is read, of f32 or f16 that the device stores, as vectors of four. */
+  readFours(t: Tensor): void {
+    this.#fours.add(t);
+  }
+
+  /** Loads elements 4i to 4i + 3 as vec4f, if the tensor was said to be read so. */
+  loadFour(t: Tensor): Load | undefined {
+    return this.#fours.has(t) ? (i) => `vec4f(${this.name(t)}[${i}])` : undefined;
+  }
+
+  /** WGSL type in which a tensor is stored; bool is held as u32. */
+  #storedType(t: Tensor): string {
+    const { dtype } = t;
+    if (this.#fours.has(t)) return `vec4<${dtype}>`;
     return dtype === "bool" || (dtype === "f16" && !this.target.f16) ? "u32" : dtype;
   }
 
   declarations(): string {
     const line = (t: Tensor, i: number, mode: string) =>
       `@group(0) @binding(${i}) var<storage, ${mode}> ${this.name(t)}: array<${
-        this.#storedType(t.dtype)
+        this.#storedType(t)
       }>;`;
     return [
       ...this.reads.map((t, i) => line(t, i, "read")),

@@ -6,6 +6,7 @@ import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
 import { EFFECTS, type Step } from "../schedule.ts";
 import type { Lowered } from "./bindings.ts";
 import { lower, type Target } from "./lower.ts";
+import { checkForced } from "./variants.ts";
 
 /** Memory of a tensor: a range of a device buffer. */
 export class GpuStorage implements Storage {
@@ -40,15 +41,21 @@ const reclaim = new FinalizationRegistry<{ device: Gpu; buffer: GPUBuffer }>(
   ({ device, buffer }) => device.release(buffer),
 );
 
-/** What the lowering needs to know about a device. */
+/**
+ * What the lowering needs to know about a device.
+ *
+ * @throws {RangeError} if the device was opened with kernel variants that there are not.
+ */
 export function targetOf(gpu: Gpu): Target {
   const { software, subgroups, f16, name } = gpu.adapter;
-  return {
+  const target: Target = {
     software,
     subgroup: subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined,
     f16,
     name,
+    forced: {},
   };
+  return { ...target, forced: checkForced(gpu.variants, target) };
 }
 
 /** The bytes of a stored leaf, uploading host values first when needed. */

@@ -1,0 +1,178 @@
+/**
+ * Matrix products by one subgroup without memory of its own, for CPU drivers with a fixed subgroup
+ * size. There a subgroup is one vector register, and a load with a lane-dependent index is a loop over
+ * the lanes: so few loads of four numbers each feed many multiplications. For four values of k
+ * - each lane loads of A four numbers: of its own row, or of four rows for its own k,
+ * - each lane loads of B its own columns for each k,
+ * - `subgroupBroadcast` hands every number of A to all lanes (a register shuffle).
+ */
+import {
+  matmulHeader,
+  type MatmulKernel,
+  type MatmulSize,
+  type MatmulText,
+} from "./matmul.wgsl.ts";
+
+/** Values of k of one step: the components of a vec4f. */
+const STEP = 4;
+const COMPONENTS = ["x", "y", "z", "w"] as const;
+
+/** Rows of C that a subgroup computes, and columns of each of its lanes. */
+export interface Block {
+  rows: 8 | 16;
+  columns: 1 | 2 | 4;
+}
+
+/** The block for a product of this size: wide results share more loads. */
+export function blockFor({ m, n }: MatmulSize, subgroup: number): Block {
+  return { rows: m > 8 ? 16 : 8, columns: n > 2 * subgroup ? 4 : n > subgroup ? 2 : 1 };
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** Loads of A for one step, and the WGSL of its number for a row and a k of the step. */
+interface Rows {
+  /** Before the loop. */
+  setup: string;
+  loads: string;
+  at: (row: number, k: number) => string;
+}
+
+function loadRows({ a }: MatmulKernel, rows: number, s: number): Rows {
+  if (a.along === "across") {
+    // Lanes side by side take four rows each of one k, the next lanes those of the next k.
+    const each = rows / 4, steps = Math.max(1, Math.floor(s / each));
+    const loads = range(Math.ceil(STEP / steps));
+    return {
+      setup: `let across = min(row / 4u + lane % ${each}u, (d.m - 1u) / 4u);`,
+      loads: loads.map((i) =>
+        `let a_part${i} = ${
+          a.four!(
+            `a0 / 4u + across + (k + min(${i * steps}u + lane / ${each}u, 3u)) * (d.a_k / 4u)`,
+          )
+        };`
+      ).join(" "),
+      at: (row, k) =>
+        `subgroupBroadcast(a_part${Math.floor(k / steps)}.${COMPONENTS[row % 4]}, ${
+          (k % steps) * each + Math.floor(row / 4)
+        }u)`,
+    };
+  }
+  // Every lane has a row of its own.
+  const parts = range(Math.ceil(rows / s));
+  const from = (i: number) => `a_row${i}`;
+  const at = (row: number, k: number) =>
+    `subgroupBroadcast(a_part${Math.floor(row / s)}.${COMPONENTS[k]}, ${row % s}u)`;
+  const setup = parts.map((i) =>
+    `let ${from(i)} = a0 + min(row + ${i * s}u + lane, d.m - 1u) * d.a_row;`
+  ).join(" ");
+  const four = (i: number) =>
+    a.along === "k"
+      ? a.four!(`(${from(i)} + k) / 4u`)
+      : `vec4f(${
+        range(STEP).map((j) => a.element(`${from(i)} + (k + ${j}u) * d.a_k`)).join(", ")
+      })`;
+  return { setup, loads: parts.map((i) => `let a_part${i} = ${four(i)};`).join(" "), at };
+}
+
+/** Loads of B for one step, and the WGSL of a lane's columns for a k of the step. */
+interface Columns {
+  setup: string;
+  loads: string;
+  at: (k: number) => string;
+}
+
+/** The last values of k, fewer than a step, one by one. */
+function tail({ a, b }: MatmulKernel, rows: number, type: string, columns: number): string {
+  const bs = range(columns).map((c) =>
+    b.element(`b0 + min(column + ${c}u, d.n - 1u) * d.b_n + k * d.b_k`)
+  );
+  const as = range(rows).map((r) =>
+    a.element(`a0 + min(row + ${r}u, d.m - 1u) * d.a_row + k * d.a_k`)
+  );
+  return /* wgsl */ `for (; k < end; k++) {
+    let b = ${type}(${bs.join(", ")});
+    ${as.map((x, r) => `c${r} = fma(${type}(${x}), b, c${r});`).join("\n    ")}
+  }`;
+}
+
+const vector = (columns: number): string => columns === 1 ? "f32" : `vec${columns}f`;
+
+function loadColumns({ b }: MatmulKernel, columns: number): Columns {
+  if (b.along === "across" && columns === 4) {
+    return {
+      setup: `let b_column = b0 / 4u + min(column, d.n - 1u) / 4u;`,
+      loads: "",
+      at: (k) => b.four!(`b_column + (k + ${k}u) * (d.b_k / 4u)`),
+    };
+  }
+  const each = range(columns);
+  const setup = each.map((c) => `let b_column${c} = b0 + min(column + ${c}u, d.n - 1u) * d.b_n;`)
+    .join(" ");
+  const joined = (values: string[]) =>
+    columns === 1 ? values[0] : `${vector(columns)}(${values.join(", ")})`;
+  if (b.along === "k") {
+    return {
+      setup,
+      loads: each.map((c) => `let b_part${c} = ${b.four!(`(b_column${c} + k) / 4u`)};`).join(" "),
+      at: (k) => joined(each.map((c) => `b_part${c}.${COMPONENTS[k]}`)),
+    };
+  }
+  return {
+    setup,
+    loads: "",
+    at: (k) => joined(each.map((c) => b.element(`b_column${c} + (k + ${k}u) * d.b_k`))),
+  };
+}
+
+/** WGSL and launch shape of the broadcast variant for subgroups of `s` lanes. */
+export function broadcastMatmul(
+  kernel: MatmulKernel,
+  size: MatmulSize,
+  s: number,
+  block: Block = blockFor(size, s),
+): MatmulText {
+  const { rows, columns } = block;
+  const each = range(rows), cells = range(columns);
+  const a = loadRows(kernel, rows, s), b = loadColumns(kernel, columns);
+  const type = vector(columns);
+  const accumulate = (row: number, k: number) =>
+    `c${row} = fma(${type}(${a.at(row, k)}), b, c${row});`;
+  const code = /* wgsl */ `enable subgroups;
+${matmulHeader(kernel)}
+@compute @workgroup_size(${s})
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let z = wg.z;
+  let row = wg.y * ${rows}u;
+  let column = (wg.x * ${s}u + lane) * ${columns}u;
+  let a0 = base_a(z);
+  let b0 = base_b(z, row);
+  ${a.setup}
+  ${b.setup}
+  ${each.map((r) => `var c${r} = ${type}();`).join(" ")}
+  let end = end_k(z, row);
+  var k = first_k(z);
+  for (; k + ${STEP}u <= end; k += ${STEP}u) {
+    ${a.loads}
+    ${b.loads}
+    ${
+    range(STEP).map((k) =>
+      `{ let b = ${b.at(k)};\n    ${each.map((r) => accumulate(r, k)).join(" ")} }`
+    ).join("\n    ")
+  }
+  }
+  ${kernel.whole ? "" : tail(kernel, rows, type, columns)}
+  // A loop: the epilogue's text would otherwise be compiled once for every result.
+  let results = array<${type}, ${rows}>(${each.map((r) => `c${r}`).join(", ")});
+  for (var r = 0u; r < ${rows}u; r++) {
+    let result = results[r];
+    ${
+    cells.map((c) => `store(z, row + r, column + ${c}u, result${columns === 1 ? "" : `[${c}]`});`)
+      .join(" ")
+  }
+  }
+}
+`;
+  const { batch, m, n } = size;
+  return { code, workgroups: [Math.ceil(n / (s * columns)), Math.ceil(m / rows), batch] };
+}

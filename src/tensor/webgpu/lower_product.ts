@@ -1,0 +1,156 @@
+/** From a matrix product of the schedule to its kernel: operands as strided views, the variant. */
+import { MATMUL_FIELDS, type MatmulKernel } from "../../../kernels/matmul.wgsl.ts";
+import type { Tensor } from "../graph.ts";
+import { type Step, stepReads } from "../schedule.ts";
+import { sizeOf } from "../shape.ts";
+import { stridedView } from "../view.ts";
+import { Bindings, type Lowered, type Target } from "./bindings.ts";
+import { epilogue } from "./epilogue.ts";
+import { matmulText } from "./variants.ts";
+
+type Fields = Record<(typeof MATMUL_FIELDS)[number], number>;
+
+/** A product as its kernel sees it: two arrays, and the uniform's numbers. */
+interface Product {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly mode: MatmulKernel["mode"];
+  readonly batch: number;
+  readonly fields: Fields;
+}
+
+/** Lowers a matrix product, plain, batched or grouped. */
+export function lowerProduct(
+  step: Step,
+  isStored: (t: Tensor) => boolean,
+  target: Target,
+  label: string,
+): Lowered {
+  const { inputs } = step.node;
+  const product = step.node.op === "matmul" ? plain(step, isStored, label) : grouped(step);
+  const { a, b, mode, batch, fields } = product;
+  const bindings = new Bindings(target, stepReads(step, isStored), step.writes, "Sizes");
+  const [alongA, alongB] = [fourOfA(product, target), fourOfB(product, target)];
+  if (alongA) bindings.readFours(a);
+  if (alongB) bindings.readFours(b);
+  const tail = epilogue(step, bindings);
+  const text = matmulText(
+    {
+      declarations: bindings.declarations(),
+      a: { element: bindings.load(a), along: alongA, four: bindings.loadFour(a) },
+      b: { element: bindings.load(b), along: alongB, four: bindings.loadFour(b) },
+      mode,
+      whole: mode !== "outer" && fields.k % 4 === 0,
+      tileGroup: mode === "rows" ? bindings.name(inputs[2]) : undefined,
+      offsets: mode === "plain" ? undefined : bindings.name(inputs[3]),
+      epilogue: tail.statements,
+      value: tail.value,
+      output: bindings.name(step.writes[0]),
+    },
+    { batch, m: fields.m, n: fields.n },
+    // A workgroup's rows must not belong to two groups.
+    mode === "rows" ? fields.tile : Infinity,
+    target,
+  );
+  const uniform = new Uint32Array(Math.ceil(MATMUL_FIELDS.length / 4) * 4);
+  MATMUL_FIELDS.forEach((f, i) => uniform[i] = fields[f]);
+  return bindings.finish(label, text, uniform);
+}
+
+/** Numbers of a product of these sizes whose strides are not known yet. */
+function sizes(m: number, n: number): Fields {
+  const zero = Object.fromEntries(MATMUL_FIELDS.map((name) => [name, 0])) as Fields;
+  return { ...zero, m, n, size1: 1, size2: 1, tile: 1 };
+}
+
+function plain(step: Step, isStored: (t: Tensor) => boolean, label: string): Product {
+  const [x, y] = step.node.inputs;
+  const va = stridedView(x, isStored)!, vb = stridedView(y, isStored)!;
+  const batchSizes = x.shape.slice(0, -2);
+  const merged = mergeBatch(batchSizes, va.strides, vb.strides);
+  if (merged.length > 3) {
+    throw new RangeError(`${label}: ${merged.length} separate batch dimensions, at most 3`);
+  }
+  while (merged.length < 3) merged.unshift({ size: 1, a: 0, b: 0 });
+  const fields: Fields = {
+    ...sizes(x.shape.at(-2)!, y.shape.at(-1)!),
+    k: x.shape.at(-1)!,
+    a_offset: va.offset,
+    b_offset: vb.offset,
+    a_row: va.strides.at(-2)!,
+    a_k: va.strides.at(-1)!,
+    b_k: vb.strides.at(-2)!,
+    b_n: vb.strides.at(-1)!,
+    size1: merged[1].size,
+    size2: merged[2].size,
+    a_z0: merged[0].a,
+    a_z1: merged[1].a,
+    a_z2: merged[2].a,
+    b_z0: merged[0].b,
+    b_z1: merged[1].b,
+    b_z2: merged[2].b,
+  };
+  return { a: va.base, b: vb.base, mode: "plain", batch: sizeOf(batchSizes), fields };
+}
+
+function grouped({ node }: Step): Product {
+  const { op, inputs: [a, b], attributes, outputs: [out] } = node;
+  const groups = attributes.groups as number;
+  const fields = sizes(out.shape.at(-2)!, out.shape.at(-1)!);
+  Object.assign(fields, { tile: attributes.tile as number, groups });
+  if (op === "grouped_outer") {
+    Object.assign(fields, { a_row: 1, a_k: a.shape[1], b_k: b.shape[1], b_n: 1 });
+    return { a, b, mode: "outer", batch: groups, fields };
+  }
+  const transposed = attributes.transposed as boolean;
+  const [, rows, columns] = b.shape; // of one group's matrix as stored
+  Object.assign(fields, {
+    k: a.shape[1],
+    a_row: a.shape[1],
+    a_k: 1,
+    b_k: transposed ? columns : 1,
+    b_n: transposed ? 1 : columns,
+    b_group: rows * columns,
+  });
+  return { a, b, mode: "rows", batch: 1, fields };
+}
+
+const allFours = (...numbers: number[]): boolean => numbers.every((n) => n % 4 === 0);
+
+/** Which way four neighbours of A can be loaded at once, if any; see `MatmulOperand`. */
+function fourOfA({ a, mode, fields: f }: Product, target: Target): "k" | "across" | undefined {
+  if (!inFours(a, target) || !allFours(f.a_offset, f.a_z0, f.a_z1, f.a_z2)) return undefined;
+  if (f.a_row === 1 && allFours(f.a_k)) return "across";
+  // A group's first k can be any.
+  return f.a_k === 1 && allFours(f.a_row) && mode !== "outer" ? "k" : undefined;
+}
+
+/** The same of B. */
+function fourOfB({ b, mode, fields: f }: Product, target: Target): "k" | "across" | undefined {
+  const outer = [f.b_offset, f.b_z0, f.b_z1, f.b_z2, f.b_group];
+  if (!inFours(b, target) || !allFours(...outer)) return undefined;
+  if (f.b_n === 1 && allFours(f.b_k)) return "across";
+  return f.b_k === 1 && allFours(f.b_n) && mode !== "outer" ? "k" : undefined;
+}
+
+/** Whether a tensor can be bound as an array of vectors of four. */
+function inFours(t: Tensor, target: Target): boolean {
+  return t.size > 0 && t.size % 4 === 0 && (t.dtype === "f32" || (t.dtype === "f16" && target.f16));
+}
+
+/** Batch dimensions with the strides of both operands, neighbours joined where both allow it. */
+function mergeBatch(
+  sizes: readonly number[],
+  a: readonly number[],
+  b: readonly number[],
+): { size: number; a: number; b: number }[] {
+  const out: { size: number; a: number; b: number }[] = [];
+  sizes.forEach((size, i) => {
+    if (size === 1) return;
+    const last = out.at(-1);
+    if (last && last.a === a[i] * size && last.b === b[i] * size) {
+      Object.assign(last, { size: last.size * size, a: a[i], b: b[i] });
+    } else out.push({ size, a: a[i], b: b[i] });
+  });
+  return out;
+}

@@ -1,0 +1,123 @@
+/**
+ * Kernel families that have several variants: which a device gets, and how another one is forced.
+ * Every variant gives right results on every device that can run it; they differ in speed.
+ */
+import { broadcastMatmul } from "../../../kernels/matmul_broadcast.wgsl.ts";
+import type { MatmulKernel, MatmulSize, MatmulText } from "../../../kernels/matmul.wgsl.ts";
+import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
+import { nearest } from "../nearest.ts";
+import type { Target } from "./bindings.ts";
+
+/** A variant of a family. */
+interface Variant {
+  /** What it is good for. */
+  readonly what: string;
+  /** Whether a device can run it. */
+  readonly runs: (target: Target) => boolean;
+  /** Whether a device gets it unless told otherwise; the first one counts. */
+  readonly suits: (target: Target) => boolean;
+}
+
+const always = (): boolean => true;
+const software = (target: Target): boolean => target.software;
+const hardware = (target: Target): boolean => !target.software;
+
+/** Rows and columns of a workgroup of the tiled products. */
+const TILES: Readonly<Record<string, Tile>> = {
+  "tiled": { rows: 64, columns: 64 },
+  "tiled-small": { rows: 32, columns: 32 },
+  "tiled-large": { rows: 128, columns: 128 },
+};
+
+const FAMILIES = {
+  matmul: {
+    broadcast: {
+      what: "one subgroup, operands handed round by subgroupBroadcast",
+      runs: (target) => target.subgroup !== undefined,
+      suits: software,
+    },
+    tiled: { what: "64 × 64 results in workgroup memory", runs: always, suits: always },
+    "tiled-small": { what: "32 × 32 results: more workgroups", runs: always, suits: always },
+    "tiled-large": { what: "128 × 128 results: fewer loads", runs: always, suits: always },
+  },
+  elementwise: {
+    runs: { what: "four neighbours an invocation", runs: always, suits: software },
+    single: { what: "one element an invocation", runs: always, suits: hardware },
+  },
+  reduce: {
+    few: { what: "few lanes a result, small workgroups", runs: always, suits: software },
+    many: { what: "many lanes a result, large workgroups", runs: always, suits: hardware },
+  },
+} as const satisfies Record<string, Record<string, Variant>>;
+
+/** The families. */
+export type Family = keyof typeof FAMILIES;
+/** Variants by family, for those that are forced. */
+export type Forced = Readonly<Partial<Record<Family, string>>>;
+
+const variantsOf = (family: Family): Readonly<Record<string, Variant>> => FAMILIES[family];
+
+/** Names of the families. */
+export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly Family[];
+
+/** Variants of a family that a device can run, the one it gets unless told otherwise first. */
+export function runnable(family: Family, target: Target): string[] {
+  const names = Object.entries(variantsOf(family))
+    .filter(([, { runs }]) => runs(target)).map(([name]) => name);
+  const mine = variantOf(family, { ...target, forced: {} });
+  return [mine, ...names.filter((name) => name !== mine)];
+}
+
+/**
+ * Checks variants that somebody asked for.
+ *
+ * @throws {RangeError} on a family or a variant that does not exist, or that the device cannot run.
+ */
+export function checkForced(forced: Readonly<Record<string, string>>, target: Target): Forced {
+  for (const [family, name] of Object.entries(forced)) {
+    if (!Object.hasOwn(FAMILIES, family)) {
+      const guess = nearest(family, FAMILY_NAMES);
+      throw new RangeError(
+        `no kernel family "${family}"; there are ${FAMILY_NAMES.join(", ")}` +
+          (guess ? `; did you mean ${guess}?` : ""),
+      );
+    }
+    const known = variantsOf(family as Family);
+    if (!Object.hasOwn(known, name)) {
+      throw new RangeError(
+        `no variant "${name}" of ${family}; there are ${Object.keys(known).join(", ")}`,
+      );
+    }
+    if (!known[name].runs(target)) {
+      throw new RangeError(`${target.name} cannot run the variant "${name}" of ${family}`);
+    }
+  }
+  return forced as Forced;
+}
+
+/** The variant of a family that a device gets. */
+export function variantOf(family: Family, target: Target): string {
+  const forced = target.forced[family];
+  if (forced !== undefined) return forced;
+  const [name] = Object.entries(variantsOf(family))
+    .find(([, { runs, suits }]) => runs(target) && suits(target))!;
+  return name;
+}
+
+/**
+ * WGSL of a product.
+ *
+ * @param together rows of A that share their B: no workgroup may cross a multiple of it
+ */
+export function matmulText(
+  kernel: MatmulKernel,
+  size: MatmulSize,
+  together: number,
+  target: Target,
+): MatmulText {
+  const name = variantOf("matmul", target);
+  if (name === "broadcast") return broadcastMatmul(kernel, size, target.subgroup!);
+  const { rows, columns } = TILES[name];
+  const fitting = [rows, 32, 16].find((r) => together === Infinity || together % r === 0)!;
+  return tiledMatmul(kernel, size, { rows: Math.min(fitting, rows), columns });
+}

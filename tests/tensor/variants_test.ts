@@ -1,0 +1,81 @@
+/** Kernel variants: all give the same results, others can be asked for, nonsense is refused. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import * as t from "../../src/tensor/mod.ts";
+import { targetOf } from "../../src/tensor/webgpu/execute.ts";
+import {
+  checkForced,
+  FAMILY_NAMES,
+  runnable,
+  variantOf,
+} from "../../src/tensor/webgpu/variants.ts";
+import { assertNear, session, test } from "./harness.ts";
+import { computedFor } from "./with_target.ts";
+
+const random = new t.Random(3, "variants");
+const normal = (...shape: number[]): t.Tensor =>
+  t.tensor(random.normals(t.sizeOf(shape)), { shape });
+
+test("every variant of every family gives the same results", async () => {
+  const chosen = t.tensor(Int32Array.from({ length: 150 }, () => random.int(6)));
+  const leaves = {
+    a: normal(70, 36),
+    b: normal(36, 130),
+    odd: normal(37, 3),
+    long: normal(3, 5000),
+    tokens: normal(150, 20),
+    experts: normal(5, 72, 20),
+  };
+  const build = () => {
+    const { a, b, odd, long, tokens, experts } = leaves;
+    const map = t.sortByGroup(chosen, 5, 32);
+    const rows = t.groupedMatmul(t.dispatchRows(tokens, map, 1), experts, map);
+    const mixed = t.combineRows(rows, map, 1);
+    return [
+      t.gelu(t.matmul(a, b)),
+      t.matmul(t.transpose(odd), odd),
+      t.softmax(long, 1),
+      t.sum(long, { axes: 0 }),
+      t.add(t.sin(long), 1),
+      mixed,
+      ...t.gradients(t.sum(t.sin(mixed)), [tokens, experts]),
+    ];
+  };
+  await t.evaluate(...Object.values(leaves));
+  const want = await computedFor({}, build());
+  for (const family of FAMILY_NAMES) {
+    const [mine, ...others] = runnable(family, targetOf(session().gpu));
+    assertEquals(mine, variantOf(family, targetOf(session().gpu)));
+    assert(others.length > 0, `${family} has one variant only`);
+    for (const name of others) {
+      const got = await computedFor({ forced: { [family]: name } }, build());
+      for (const [i, values] of got.entries()) {
+        assertNear(values, want[i], `${family} ${name}, result ${i}`, 1e-5);
+      }
+    }
+  }
+});
+
+test("lab() opens with forced variants and refuses those that there are not", async () => {
+  await assertRejects(
+    () => t.lab({ variants: { matmul: "tilde" } }),
+    RangeError,
+    'no variant "tilde" of matmul',
+  );
+  await assertRejects(
+    () => t.lab({ variants: { matmull: "tiled" } }),
+    RangeError,
+    "did you mean matmul?",
+  );
+});
+
+Deno.test("checkForced() refuses a variant that the device cannot run", () => {
+  const target = { software: false, subgroup: undefined, f16: false, name: "GPU X", forced: {} };
+  assertThrows(
+    () => checkForced({ matmul: "broadcast" }, target),
+    RangeError,
+    'GPU X cannot run the variant "broadcast" of matmul',
+  );
+  assertEquals(checkForced({ matmul: "tiled-large" }, target), { matmul: "tiled-large" });
+  assertEquals(variantOf("matmul", target), "tiled");
+  assertEquals(variantOf("matmul", { ...target, software: true, subgroup: 8 }), "broadcast");
+});
