@@ -87,9 +87,10 @@ test("products are right for subgroups of 4 and 8", async () => {
 
 test("products for subgroups hand round every number of A that they load", async () => {
   const { gpu } = session();
-  const turned = (x: t.Tensor) => t.permute(x, [1, 0]);
+  const stored = [[20, 72], [72, 20], [20, 71]].map((shape) => t.zeros(shape));
+  await t.evaluate(...stored);
   // Rows of A in order, columns of A in order, neither in fours.
-  const operands = [t.zeros([20, 72]), turned(t.zeros([72, 20])), t.zeros([20, 71])];
+  const operands = [stored[0], t.transpose(stored[1]), stored[2]];
   const rows = 16, step = 4;
   for (const a of operands) {
     const b = t.zeros([a.shape[1], 300]);
