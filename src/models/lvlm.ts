@@ -8,6 +8,7 @@ import {
   applyNorm,
   type Attention,
   type AttentionUse,
+  type KeyValues,
   type Linear,
   makeAttention,
   makeLinear,
@@ -154,13 +155,21 @@ export interface LanguageInputs {
   routerNoise?: Tensor;
 }
 
+/** P earlier positions that a language model has seen. */
+export interface Past {
+  /** For every block, `[B, key heads, P, head size]`. */
+  readonly layers: readonly KeyValues[];
+  /** True where a new position may see an earlier one, `[B, 1, T, P]`. */
+  readonly mask: Tensor;
+}
+
 /** Inputs of the whole model. */
 export interface LvlmInputs extends LanguageInputs {
   /** `[B, 3, H, W]`, from -1 to 1. */
   pixels: Tensor;
 }
 
-/** How a model is applied; changes no number. */
+/** How a model is applied. */
 export interface ApplyOptions {
   /**
    * Compute each block of the language model again for its gradient instead of keeping its
@@ -169,11 +178,17 @@ export interface ApplyOptions {
   recompute?: boolean;
   /** Give the hidden states and the attention probabilities too. Default false. */
   hidden?: boolean;
+  /** What came before these positions, if it is not computed again: see `KvCache`. Default nothing. */
+  past?: Past;
+  /** Give the keys and values of every block too, for a cache. Default false. */
+  present?: boolean;
+  /** Logits of the last position of every row only. Default false. */
+  lastLogits?: boolean;
 }
 
 /** What a forward pass gives. */
 export interface LvlmOutputs {
-  /** `[B × T, vocabulary]` */
+  /** `[B × T, vocabulary]`, or `[B, vocabulary]` of the last positions. */
   logits: Tensor;
   /** One for each mixture layer. */
   routings: Routing[];
@@ -186,6 +201,8 @@ export interface LvlmOutputs {
   hiddenStates?: Tensor[];
   /** If asked for: how much each query looks at each key, `[B, heads, T, T]` for every block. */
   attentions?: Tensor[];
+  /** If asked for: keys and values of these positions, for every block. */
+  present?: KeyValues[];
 }
 
 /**
@@ -194,8 +211,9 @@ export interface LvlmOutputs {
  *
  * @param segments `[B, T]` i32, see `LanguageInputs`
  * @param window the key is one of the last so many positions, the query's own among them. Default any.
+ * @param positions `[B, T]` i32, by which a window is measured. Default 0, 1, 2, …
  */
-export function packedMask(segments: Tensor, window?: number): Tensor {
+export function packedMask(segments: Tensor, window?: number, positions?: Tensor): Tensor {
   const [b, t] = segments.shape;
   const shape = [b, t, t];
   const query = expand(unsqueeze(segments, 2), shape), key = expand(unsqueeze(segments, 1), shape);
@@ -203,7 +221,12 @@ export function packedMask(segments: Tensor, window?: number): Tensor {
   const earlier = lessEqual(iota(shape, 2), iota(shape, 1));
   const seen = logicalAnd(mine, earlier);
   if (window === undefined || window >= t) return unsqueeze(seen, 1);
-  const near = greaterEqual(iota(shape, 2), add(iota(shape, 1), 1 - window));
+  const near = positions
+    ? greaterEqual(
+      expand(unsqueeze(positions, 1), shape),
+      expand(unsqueeze(add(positions, 1 - window), 2), shape),
+    )
+    : greaterEqual(iota(shape, 2), add(iota(shape, 1), 1 - window));
   return unsqueeze(logicalAnd(seen, near), 1);
 }
 
@@ -222,11 +245,13 @@ export function blockUse(
   { language: c, visionBoundary }: Pick<LvlmConfig, "language" | "visionBoundary">,
   { shape: [b, t, width] }: Tensor,
   inputs: LanguageInputs,
+  past?: Past,
 ): BlockUse {
+  const own = packedMask(inputs.segments, c.slidingWindow, inputs.positions);
   return {
     heads: c.heads,
     keyHeads: c.keyHeads,
-    mask: packedMask(inputs.segments, c.slidingWindow),
+    mask: past ? cat([past.mask, own], -1) : own,
     rotary: rotary(
       { base: c.ropeBase, size: c.headSize ?? width / c.heads, scaling: c.ropeScaling },
       inputs.positions,
@@ -244,7 +269,7 @@ export function applyBlock(
   x: Tensor,
   use: BlockUse,
   training: { jitter?: Tensor; noise?: Tensor } = {},
-): { output: Tensor; probabilities: Tensor; routing: Routing | undefined } {
+): { output: Tensor; probabilities: Tensor; present: KeyValues; routing: Routing | undefined } {
   const [b, t, width] = x.shape;
   const seen = selfAttention(block.attention, applyNorm(block.norm1, x, use.epsilon), use);
   x = add(x, seen.output);
@@ -259,6 +284,7 @@ export function applyBlock(
   return {
     output: add(x, reshape(y, [b, t, width])),
     probabilities: seen.probabilities,
+    present: seen.present,
     routing,
   };
 }
@@ -277,21 +303,23 @@ export function applyLanguage(
 ): LvlmOutputs {
   const { language: c } = config;
   const [b, t, width] = x.shape;
-  const use = blockUse(config, x, inputs);
+  const { past, recompute = false, hidden = false, lastLogits = false } = options;
+  const use = blockUse(config, x, inputs, past);
   const routings: Routing[] = [], layers: number[] = [];
-  const hiddenStates = [x], attentions: Tensor[] = [];
-  const { recompute = false, hidden = false } = options;
+  const hiddenStates = [x], attentions: Tensor[] = [], presents: KeyValues[] = [];
   const keep = (part: (x: Tensor) => Tensor) => recompute ? checkpoint(part) : part;
   model.blocks.forEach((block, i) => {
     x = keep((x) => {
       const noise = (all: Tensor | undefined) =>
         all && squeeze(narrow(all, 0, routings.length, 1), 0);
       const isMixture = block.ffn.routers.length > 0;
-      const { output, probabilities, routing } = applyBlock(block, x, use, {
+      const mine = { ...use, past: past?.layers[i] };
+      const { output, probabilities, present, routing } = applyBlock(block, x, mine, {
         jitter: isMixture ? noise(inputs.routerJitter) : undefined,
         noise: isMixture ? noise(inputs.routerNoise) : undefined,
       });
       if (hidden) attentions.push(probabilities);
+      if (options.present) presents.push(present);
       if (routing) {
         routings.push(routing);
         layers.push(i);
@@ -301,8 +329,14 @@ export function applyLanguage(
     if (hidden) hiddenStates.push(x);
   });
   const normalised = applyNorm(model.norm, x, c.epsilon);
-  const logits = applyLinear(model.head, reshape(normalised, [b * t, width]));
-  const outputs = { logits, routings, moeLayers: layers };
+  const read = lastLogits ? narrow(normalised, 1, t - 1, 1) : normalised;
+  const logits = applyLinear(model.head, reshape(read, [b * read.shape[1], width]));
+  const outputs = {
+    logits,
+    routings,
+    moeLayers: layers,
+    ...(options.present && { present: presents }),
+  };
   if (!hidden) return outputs;
   return { ...outputs, hiddenStates: [...hiddenStates.slice(0, -1), normalised], attentions };
 }

@@ -12,13 +12,26 @@ export {
   type CheckpointEntry,
   openCheckpoint,
 } from "./checkpoint_folder.ts";
+export * from "./cached_language.ts";
+export * from "./checkpoint_folder.ts";
 export * from "./config.ts";
 export * from "./encoder.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
 export { hubCheckpoint, type HubId, hubId, type HubOptions } from "./hub.ts";
+export {
+  type EndReason,
+  generate,
+  type Generated,
+  type GeneratedPiece,
+  type GenerateOptions,
+  generateSteps,
+  type Prompt,
+  streamText,
+} from "./generate.ts";
 export * from "./image_tokens.ts";
+export * from "./kv_cache.ts";
 export * from "./llava.ts";
 export * from "./load_published.ts";
 export * from "./load_weights.ts";
@@ -55,7 +68,19 @@ export {
   streamWeights,
   type WrittenWeights,
 } from "./safetensors_stream.ts";
+export { sampleToken, type SamplingOptions } from "./sampling.ts";
 export { type CountedConfig, summarize, type Summary, type SummaryRow } from "./summary.ts";
+export * from "./templates.ts";
+export {
+  IMAGE_PLACEHOLDER,
+  lvlmTextModel,
+  seeImages,
+  type TextModel,
+  textModel,
+  type TextTokenizer,
+  type WordsTokenizer,
+} from "./text_model.ts";
+export { StopStrings, TextPieces, type TokenDecoder } from "./text_stream.ts";
 export * from "./upcycle.ts";
 export * from "./upcycle_published.ts";
 export * from "./vision_tower.ts";

@@ -85,6 +85,16 @@ export interface AttentionUse {
   mask?: Tensor;
   /** Cosines and sines of the rotary embedding, `[B, T, head size]`; none if missing. */
   rotary?: { cos: Tensor; sin: Tensor };
+  /** Keys and values of P earlier positions, seen besides; the mask is `[B, 1, T, P + T]` then. */
+  past?: KeyValues;
+}
+
+/** What queries look at: keys (rotated, if they are) and values, `[B, key heads, T, head size]`. */
+export interface KeyValues {
+  /** Keys. */
+  keys: Tensor;
+  /** Values. */
+  values: Tensor;
 }
 
 /** A new attention layer. `outputStd` scales the output projection down in deep networks. */
@@ -116,14 +126,15 @@ export function applyAttention(layer: Attention, x: Tensor, use: AttentionUse): 
  * Self-attention and how much each query looks at each key. The weights decide the head size, which
  * need not be D / heads.
  *
- * @param x `[B, T, D]` @returns output `[B, T, D]` and probabilities `[B, heads, T, T]`
+ * @param x `[B, T, D]` @returns output `[B, T, D]`, probabilities `[B, heads, T, T]`, and the keys and
+ * values of these positions, for a cache
  * @throws {RangeError} if the heads do not divide the projections.
  */
 export function selfAttention(
   layer: Attention,
   x: Tensor,
   use: AttentionUse,
-): { output: Tensor; probabilities: Tensor } {
+): { output: Tensor; probabilities: Tensor; present: KeyValues } {
   const [b, t] = x.shape;
   const { heads, keyHeads = heads } = use;
   const size = layer.qkv.weight.shape[0] / (heads + 2 * keyHeads);
@@ -142,9 +153,12 @@ export function selfAttention(
     q = applyRotary(q, use.rotary.cos, use.rotary.sin);
     k = applyRotary(k, use.rotary.cos, use.rotary.sin);
   }
-  const { output, probabilities } = attention(q, k, v, { mask: use.mask });
+  const { past, mask } = use;
+  const keys = past ? [past.keys, k] : k, values = past ? [past.values, v] : v;
+  const { output, probabilities } = attention(q, keys, values, { mask });
   const joined = reshape(permute(output, [0, 2, 1, 3]), [b, t, heads * size]);
-  return { output: applyLinear(layer.output, joined), probabilities };
+  const present = { keys: k, values: v };
+  return { output: applyLinear(layer.output, joined), probabilities, present };
 }
 
 /** Two linear layers with an activation between them. */

@@ -80,8 +80,13 @@ export function stepCost(step: Step, isStored: (t: Tensor) => boolean): Cost {
   const { node: { op, inputs }, writes } = step;
   const { reads, flops } = inlineWork(step, isStored);
   const overwritten = EFFECTS.has(op) ? inputs.slice(0, OVERWRITTEN[op] ?? 1) : [];
-  if (op === "assign") reads.delete(inputs[0]); // it is overwritten unread
-  const moved = [...reads, ...[...writes, ...overwritten].map((t) => [t, t.size] as const)];
+  const isCopy = op === "assign" || op === "assign_rows";
+  if (isCopy) reads.delete(inputs[0]); // it is overwritten unread, as far as the copy reaches
+  const moved = [
+    ...reads,
+    ...writes.map((t) => [t, t.size] as const),
+    ...overwritten.map((t) => [t, isCopy ? inputs[1].size : t.size] as const),
+  ];
   return {
     bytes: moved.reduce((sum, [t, elements]) => sum + elements * bytesPerElement(t.dtype), 0),
     flops: flops + ownFlops(step),

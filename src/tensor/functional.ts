@@ -20,7 +20,7 @@ import {
 import type { Tensor } from "./graph.ts";
 import { takeAlong } from "./indexing.ts";
 import { matmul } from "./matmul.ts";
-import { cat, expand, narrow, reshape, squeeze, transpose, unsqueeze } from "./movement.ts";
+import { cat, expand, narrow, reshape, split, squeeze, transpose, unsqueeze } from "./movement.ts";
 import { logSoftmax, mean, softmax, sum } from "./reduce.ts";
 import { broadcastShapes } from "./shape.ts";
 
@@ -127,31 +127,47 @@ const MASKED = -1e30;
  * Of f16 operands the scores are scaled before the product, so that they stay far from the largest
  * f16, and masked and normalised in f32.
  *
+ * Keys and values may come in parts, one part of the keys after the other, which need not lie together
+ * in memory: those of a cache and the new ones.
+ *
  * @param q `[B, H, Tq, D]` @param k `[B, Hk, Tk, D]` @param v `[B, Hk, Tk, Dv]`, H a multiple of Hk
  * @returns output `[B, H, Tq, Dv]` and probabilities `[B, H, Tq, Tk]`
  */
 export function attention(
   q: Tensor,
-  k: Tensor,
-  v: Tensor,
+  k: Tensor | readonly Tensor[],
+  v: Tensor | readonly Tensor[],
   options: AttentionOptions = {},
 ): { output: Tensor; probabilities: Tensor } {
-  const [b, heads, tq, d] = q.shape, [, keyHeads, tk] = k.shape;
+  const keys = [k].flat(), values = [v].flat();
+  const [b, heads, tq, d] = q.shape, [, keyHeads] = keys[0].shape;
+  const sizes = keys.map((k) => k.shape[2]), tk = sizes.reduce((sum, n) => sum + n, 0);
+  const fits = (t: Tensor | undefined, count: number) =>
+    t?.rank === 4 && t.shape[0] === b && t.shape[1] === keyHeads && t.shape[2] === count;
   if (
-    q.rank !== 4 || k.rank !== 4 || v.rank !== 4 || k.shape[0] !== b || k.shape[3] !== d ||
-    v.shape[0] !== b || v.shape[1] !== keyHeads || v.shape[2] !== tk || heads % keyHeads !== 0
+    q.rank !== 4 || heads % keyHeads !== 0 || values.length !== keys.length ||
+    keys.some((k, i) => !fits(k, sizes[i]) || k.shape[3] !== d) ||
+    values.some((v, i) => !fits(v, sizes[i]))
   ) {
-    throw new RangeError(`attention: q ${q}, k ${k} and v ${v} do not fit (want [B, H, T, D])`);
+    throw new RangeError(
+      `attention: q ${q}, k ${keys.join(" and ")} and v ${values.join(" and ")} do not fit ` +
+        `(want [B, H, T, D])`,
+    );
   }
   const each = heads / keyHeads;
   const grouped = each > 1;
   const half = q.dtype === "f16", scale = options.scale ?? 1 / Math.sqrt(d);
   const scaled = half ? mul(q, scale) : q;
   const query = grouped ? reshape(scaled, [b, keyHeads, each, tq, d]) : scaled;
-  const key = grouped ? unsqueeze(k, 2) : k, value = grouped ? unsqueeze(v, 2) : v;
+  const served = (x: Tensor) => grouped ? unsqueeze(x, 2) : x;
   const shape = [b, heads, tq, tk];
-  const products = matmul(query, transpose(key));
-  let scores = reshape(half ? cast(products, "f32") : mul(products, scale), shape);
+  let scores = cat(
+    keys.map((key, i) => {
+      const products = matmul(query, transpose(served(key)));
+      return reshape(half ? cast(products, "f32") : mul(products, scale), [b, heads, tq, sizes[i]]);
+    }),
+    -1,
+  );
   if (options.causal) {
     const seen = lessEqual(iota([tq, tk], 1), add(iota([tq, tk], 0), tk - tq));
     scores = where(seen, scores, MASKED);
@@ -164,7 +180,9 @@ export function attention(
   }
   const probabilities = cast(softmax(scores), q.dtype);
   const p = grouped ? reshape(probabilities, [b, keyHeads, each, tq, tk]) : probabilities;
-  return { output: reshape(matmul(p, value), [b, heads, tq, v.shape[3]]), probabilities };
+  const parts = split(p, sizes, -1).map((part, i) => matmul(part, served(values[i])));
+  const output = parts.reduce((sum, part) => add(sum, part));
+  return { output: reshape(output, [b, heads, tq, values[0].shape[3]]), probabilities };
 }
 
 /**

@@ -86,7 +86,12 @@ const EPILOGUES = new Set([
 const STRIDED = new Set(["matmul"]);
 
 /** Operations that change their operands in place; they run after everything that reads. */
-export const EFFECTS: ReadonlySet<string> = new Set(["adamw", "sgd", "assign"]);
+export const EFFECTS: ReadonlySet<string> = new Set([
+  "adamw",
+  "sgd",
+  "assign",
+  "assign_rows",
+]);
 
 /** Distinct tensors one fused kernel may read: WebGPU guarantees 8 storage buffers, one is written. */
 export const MOST_READS = 7;

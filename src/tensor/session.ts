@@ -163,6 +163,7 @@ export class Session {
     todo.forEach((t, i) => {
       t.storage?.release(); // computed by two callers at once
       t.storage = storages[i];
+      if (t.owner !== undefined) this.gpu.assign(storages[i].range.buffer, t.owner);
       t.node = { op: "leaf", inputs: [], attributes: {}, outputs: [t] };
     });
   }

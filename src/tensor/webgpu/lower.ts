@@ -2,6 +2,7 @@
 import { adamw } from "../../../kernels/adamw.wgsl.ts";
 import { elementwise } from "../../../kernels/elementwise.wgsl.ts";
 import { reduce, REDUCE_RULES } from "../../../kernels/reduce.wgsl.ts";
+import { assignRows } from "../../../kernels/rows.wgsl.ts";
 import { indexAdd, scatterAdd } from "../../../kernels/scatter.wgsl.ts";
 import { sgd } from "../../../kernels/sgd.wgsl.ts";
 import { sortByGroup, topK } from "../../../kernels/selection.wgsl.ts";
@@ -256,6 +257,24 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
           body: "",
           output: b.name(to),
           values: [`${b.name(from)}[o]`],
+        }),
+      );
+    }
+    case "assign_rows": {
+      const [to, from, start] = inputs;
+      const axis = attributes.axis as number;
+      const b = new Bindings(target, [from, start], [to]);
+      return b.finish(
+        label,
+        assignRows({
+          declarations: b.declarations(),
+          to: b.name(to),
+          from: b.name(from),
+          start: b.name(start),
+          outer: sizeOf(from.shape.slice(0, axis)),
+          n: from.shape[axis],
+          rows: to.shape[axis],
+          inner: rowMajor(to.shape)[axis],
         }),
       );
     }

@@ -1,0 +1,504 @@
+/**
+ * A language model that reads on: it is given texts piece by piece, says after each what may come
+ * next, and computes nothing twice.
+ */
+import { TEXT } from "../moe/mod.ts";
+import {
+  cast,
+  cat,
+  compile,
+  type Compiled,
+  equal,
+  evaluate,
+  full,
+  take,
+  type Tensor,
+  tensor,
+  unsqueeze,
+  where,
+  zeros,
+} from "../tensor/mod.ts";
+import type { LvlmConfig } from "./config.ts";
+import { cacheWrites, disposeKvCache, type KvCache, makeKvCache, pastOf } from "./kv_cache.ts";
+import { placeImages } from "./llava.ts";
+import { applyLanguage, type Language } from "./lvlm.ts";
+
+/** A language model as it is called here: of a published or of the library's own model. */
+export interface LanguagePart {
+  /** The weights. */
+  readonly language: Language;
+  /** Sizes, and how tokens are typed. */
+  readonly config: Pick<LvlmConfig, "language" | "visionBoundary">;
+}
+
+/** Options of {@linkcode CachedLanguage.open}. */
+export interface CachedLanguageOptions {
+  /** Most positions of a row, padding among them. */
+  capacity: number;
+  /** Rows. Default 1. */
+  batch?: number;
+  /** Token that stands where an image feature goes. Default none. */
+  imageToken?: number;
+}
+
+/** Embeddings in place of tokens. */
+export interface EmbeddedRows {
+  /** `[B, T, D]` */
+  readonly embeddings: Tensor;
+  /** `[B × T]`: 0 for padding. */
+  readonly mask: ArrayLike<number>;
+  /** `[B × T]`: 1 image, 0 text. */
+  readonly modality: ArrayLike<number>;
+}
+
+/** Pieces are padded to multiples of so many positions, so that few lengths need kernels of their own … */
+const GRAIN = 16;
+
+/** … and shorter ones to powers of two. */
+function paddedLength(length: number): number {
+  return length < GRAIN ? 2 ** Math.ceil(Math.log2(length)) : Math.ceil(length / GRAIN) * GRAIN;
+}
+
+/** What was read at one time; kept only where it may have to be read again. */
+interface Piece {
+  readonly length: number;
+  /** `[B × length]` tokens, or a tensor `[B, length, D]` where there were images. */
+  readonly text: readonly number[] | Tensor;
+}
+
+/** Rows side by side: what the model is told about every position. */
+interface Rows {
+  readonly length: number;
+  readonly mask: number[];
+  readonly modality: number[];
+  readonly positions: number[];
+}
+
+type StepInputs = { token: Tensor; position: Tensor; start: Tensor };
+
+/**
+ * A language model with a cache. Rows of a batch are read together, the shorter ones padded on the
+ * left; the number of positions is the largest of them.
+ *
+ * The frequencies of a rotary embedding may depend on the longest text. Where LongRoPE changes to its
+ * long factors, everything is read once more, as the published code does (transformers 4.45,
+ * `modeling_phi3.py`, `prepare_inputs_for_generation`); the growing base of "dynamic" scaling leaves
+ * earlier keys as they are, as there.
+ */
+export class CachedLanguage {
+  readonly #model: LanguagePart;
+  readonly #cache: KvCache;
+  readonly #imageToken: number | undefined;
+  /** Texts longer than this have other frequencies. */
+  readonly #limit: number;
+  #step: Compiled<StepInputs, { logits: Tensor; writes: Tensor[] }> | undefined;
+  /** Places taken. */
+  #used = 0;
+  /** Of every row, what lies in each place: 1, or 0 for padding; and its modality. */
+  readonly #masks: number[][];
+  readonly #modalities: number[][];
+  readonly #lengths: number[];
+  #pieces: Piece[] = [];
+  /** Tensors that the next computation needs and nothing after it. */
+  readonly #passing: Tensor[] = [];
+  /** Of a single row: its tokens, the place of each, and its pictures. */
+  #tokens: number[] = [];
+  #places: number[] = [];
+  #images: Tensor[] = [];
+
+  private constructor(model: LanguagePart, cache: KvCache, imageToken: number | undefined) {
+    this.#model = model;
+    this.#cache = cache;
+    this.#imageToken = imageToken;
+    const { ropeScaling } = model.config.language;
+    this.#limit = ropeScaling?.kind === "longrope" ? ropeScaling.positions : Infinity;
+    const empty = () => Array.from({ length: cache.batch }, () => []);
+    this.#masks = empty();
+    this.#modalities = empty();
+    this.#lengths = new Array(cache.batch).fill(0);
+  }
+
+  /**
+   * Takes the memory of the cache.
+   *
+   * @throws {RangeError} if a size makes no sense, or experts choose their tokens: they would look at
+   * tokens to come. @throws {Error} if the device has not that much memory.
+   */
+  static async open(
+    model: LanguagePart,
+    { capacity, batch = 1, imageToken }: CachedLanguageOptions,
+  ): Promise<CachedLanguage> {
+    if (model.language.blocks.some(({ ffn }) => ffn.routing?.chooser === "expert")) {
+      throw new RangeError(
+        `a model whose experts choose their tokens cannot write: experts would have to see tokens ` +
+          `to come; train with chooser: "token"`,
+      );
+    }
+    const { dtype } = model.language.embedding;
+    const cache = await makeKvCache(model.config.language, { capacity, batch, dtype });
+    return new CachedLanguage(model, cache, imageToken);
+  }
+
+  /** Rows. */
+  get batch(): number {
+    return this.#cache.batch;
+  }
+
+  /** Places that are left in every row. */
+  get room(): number {
+    return this.#cache.capacity - this.#used;
+  }
+
+  /** Number of tokens that each row has. */
+  get lengths(): readonly number[] {
+    return this.#lengths;
+  }
+
+  /**
+   * Reads on in every row.
+   *
+   * @param rows the next tokens of every row, at least one each
+   * @param images features of the pictures whose tokens are among them, `[I, D]` each, in order
+   * @returns logits of the token that follows, for every row
+   * @throws {RangeError} if they do not fit into the cache, there is nothing to read, or there are
+   * not as many image tokens as features.
+   */
+  async read(
+    rows: readonly (readonly number[])[],
+    images: readonly Tensor[] = [],
+  ): Promise<Float32Array[]> {
+    this.#checkRows(rows, images);
+    const longest = Math.max(...rows.map((row) => row.length));
+    const whole = paddedLength(longest), length = whole <= this.room ? whole : longest;
+    this.#checkRoom(length);
+    const filler = this.#imageToken === 0 ? 1 : 0;
+    const padded = rows.map((row) => [...new Array(length - row.length).fill(filler), ...row]);
+    const isImage = (token: number) => images.length > 0 && token === this.#imageToken;
+    const added = this.#describe(
+      rows.map((row) => [...new Array(length - row.length).fill(0), ...row.map(() => 1)]),
+      padded.map((row) => row.map((token) => Number(isImage(token)))),
+    );
+    const tokens = padded.flat();
+    const ids = this.#ids(tokens, length);
+    let x = take(this.#model.language.embedding, ids);
+    if (images.length > 0) {
+      const features = cast(unsqueeze(cat(images), 0), x.dtype);
+      x = placeImages(x, equal(ids, this.#imageToken!), features);
+    }
+    const logits = await this.#readEmbedded(x, added, images.length > 0 ? undefined : tokens);
+    if (rows.length === 1) {
+      rows[0].forEach((token, i) => this.#note(token, this.#used - rows[0].length + i));
+      this.#images.push(...images);
+    }
+    return logits;
+  }
+
+  /**
+   * Reads on in every row, embeddings in place of tokens.
+   *
+   * @returns logits of the token that follows the last position, for every row
+   * @throws {RangeError} if they do not fit.
+   */
+  async readEmbedded(rows: EmbeddedRows): Promise<Float32Array[]> {
+    const [batch, length, width] = rows.embeddings.shape, { width: wanted } = this.#sizes;
+    if (
+      rows.embeddings.rank !== 3 || batch !== this.batch || width !== wanted ||
+      rows.mask.length !== batch * length || rows.modality.length !== batch * length
+    ) {
+      throw new RangeError(
+        `cached model: embeddings ${rows.embeddings}, ${rows.mask.length} numbers of the mask and ` +
+          `${rows.modality.length} of the modality do not fit [${this.batch}, T, ${wanted}]`,
+      );
+    }
+    this.#checkRoom(length);
+    const split = (values: ArrayLike<number>) =>
+      Array.from(
+        { length: batch },
+        (_, b) => Array.from({ length }, (_, i) => values[b * length + i]),
+      );
+    const added = this.#describe(split(rows.mask), split(rows.modality));
+    return await this.#readEmbedded(rows.embeddings, added, undefined);
+  }
+
+  /**
+   * Makes one row the given text: keeps what it has in common with what was read, forgets the rest,
+   * and reads on from there. For chats, whose next question follows what is in the cache.
+   *
+   * @param leave places that have to be left behind it; if they are not, all is read anew, without
+   * the padding between pieces
+   * @throws {RangeError} if there are several rows, or as {@linkcode CachedLanguage.read}.
+   */
+  async readWhole(
+    tokens: readonly number[],
+    images: readonly Tensor[] = [],
+    leave = 0,
+  ): Promise<Float32Array> {
+    if (this.batch !== 1) throw new RangeError(`readWhole() is for one row, not ${this.batch}`);
+    const isImage = (at: number) => tokens[at] === this.#imageToken;
+    let same = 0;
+    while (same < tokens.length - 1 && tokens[same] === this.#tokens[same]) same++;
+    const other = images.findIndex((t, i) => i < this.#images.length && t !== this.#images[i]);
+    if (other >= 0) {
+      const kept = rowsIn(images.slice(0, other));
+      same = Math.min(same, [...tokens.keys()].filter(isImage)[kept]);
+    }
+    while (same > 0 && isImage(same) && isImage(same - 1)) same--; // no half of a picture
+    const taken = same === 0 ? 0 : this.#places[same - 1] + 1;
+    const ahead = paddedLength(tokens.length - same) + leave;
+    this.#rewind(taken + ahead > this.#cache.capacity ? 0 : same);
+    const seen = this.#images.length;
+    return (await this.read([tokens.slice(this.#tokens.length)], images.slice(seen)))[0];
+  }
+
+  /**
+   * Adds one token to every row: a replayed plan, whatever their number.
+   *
+   * @param tokens one for every row; undefined for a row that has ended
+   * @returns logits of the token that follows; those of ended rows mean nothing
+   * @throws {RangeError} if the cache is full.
+   */
+  async step(tokens: readonly (number | undefined)[]): Promise<Float32Array[]> {
+    this.#checkRoom(1);
+    const ids = tokens.map((token) => token ?? 0);
+    const grown = this.#lengths.map((n, b) => n + (tokens[b] === undefined ? 0 : 1));
+    // An ended row stays where it is, so that the longest text is known to the frequencies.
+    const positions = grown.map((n) => Math.max(0, n - 1));
+    const mask = tokens.map((token) => Number(token !== undefined));
+    if (this.#switches(Math.max(...grown))) {
+      const added = this.#describe(mask.map((m) => [m]), ids.map(() => [TEXT]));
+      const x = take(this.#model.language.embedding, this.#ids(ids, 1));
+      const logits = await this.#readEmbedded(x, added, ids);
+      this.#note(ids[0], this.#used - 1);
+      return logits;
+    }
+    this.#step ??= this.#compileStep();
+    const shape = [this.batch, 1];
+    const { logits } = await this.#step({
+      token: { data: Int32Array.from(ids), shape },
+      position: { data: Int32Array.from(positions), shape },
+      start: { data: Int32Array.of(this.#used), shape: [1] },
+    });
+    const reading = logits.data();
+    this.#lengths.splice(0, this.batch, ...grown);
+    this.#take({ length: 1, mask, modality: mask.map(() => TEXT), positions }, ids);
+    this.#note(ids[0], this.#used - 1);
+    return rowsOf(await reading as Float32Array, this.batch);
+  }
+
+  /** Forgets everything; the memory stays. */
+  reset(): void {
+    this.#forget(0, 0);
+  }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    this.#step?.dispose();
+    this.reset();
+    disposeKvCache(this.#cache);
+  }
+
+  /** `using model = …` gives the memory back at the end of the block. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  get #sizes() {
+    return this.#model.config.language;
+  }
+
+  #checkRoom(length: number): void {
+    if (length <= this.room) return;
+    throw new RangeError(
+      `the cache holds ${this.#cache.capacity} positions, ${this.#used} are taken: ${length} more ` +
+        `do not fit; open it with a larger capacity`,
+    );
+  }
+
+  #checkRows(rows: readonly (readonly number[])[], images: readonly Tensor[]): void {
+    const { vocabulary } = this.#sizes;
+    if (rows.length !== this.batch || rows.some((row) => row.length === 0)) {
+      throw new RangeError(
+        `cached model: ${rows.length} rows of ${
+          rows.map((row) => row.length)
+        } tokens; there must ` +
+          `be ${this.batch} of at least one token`,
+      );
+    }
+    const strange = rows.flat().find((id) =>
+      !(Number.isInteger(id) && id >= 0 && (id < vocabulary || id === this.#imageToken))
+    );
+    if (strange !== undefined) {
+      throw new RangeError(`token ${strange} is not in the vocabulary of ${vocabulary}`);
+    }
+    const features = rowsIn(images);
+    const slots = rows.flat().filter((id) => id === this.#imageToken).length;
+    if (features !== slots) {
+      throw new RangeError(
+        `${images.length} pictures have ${features} features, but there are ${slots} image tokens`,
+      );
+    }
+  }
+
+  /** Positions of rows that go on from here. */
+  #describe(masks: number[][], modalities: number[][]): Rows {
+    const positions = masks.flatMap((mask, b) => {
+      let at = this.#lengths[b];
+      return mask.map((real) => real ? at++ : 0);
+    });
+    const length = masks[0].length;
+    return { length, mask: masks.flat(), modality: modalities.flat(), positions };
+  }
+
+  /** Whether the frequencies change as the longest text grows to `longest`. */
+  #switches(longest: number): boolean {
+    return this.#used > 0 && Math.max(...this.#lengths) <= this.#limit && longest > this.#limit;
+  }
+
+  async #readEmbedded(
+    x: Tensor,
+    added: Rows,
+    tokens: readonly number[] | undefined,
+  ): Promise<Float32Array[]> {
+    const { batch } = this;
+    const grown = this.#lengths.map((n, b) =>
+      n + sum(added.mask.slice(b * added.length, (b + 1) * added.length))
+    );
+    const again = this.#switches(Math.max(...grown));
+    const keep = this.#limit < Infinity && !tokens;
+    if (keep) await evaluate(x);
+    const earlier = this.#pieces, start = again ? 0 : this.#used;
+    if (!again) this.#lengths.splice(0, batch, ...grown);
+    this.#take(added, tokens ?? (keep ? x : []));
+    let inputs: Rows = added;
+    if (again) {
+      this.#lengths.fill(0);
+      inputs = this.#describe(this.#masks, this.#modalities);
+      this.#lengths.splice(0, batch, ...grown);
+      x = cat([...earlier.map((piece) => this.#embed(piece)), x], 1);
+    }
+    return await this.#forward(x, inputs, start);
+  }
+
+  /** Notes what will lie in the next places. */
+  #take(added: Rows, text: Piece["text"]): void {
+    const { length, mask, modality } = added;
+    for (let b = 0; b < this.batch; b++) {
+      this.#masks[b].push(...mask.slice(b * length, (b + 1) * length));
+      this.#modalities[b].push(...modality.slice(b * length, (b + 1) * length));
+    }
+    this.#used += length;
+    if (this.#limit < Infinity) this.#pieces = [...this.#pieces, { length, text }];
+  }
+
+  #note(token: number, place: number): void {
+    if (this.batch !== 1) return;
+    this.#tokens.push(token);
+    this.#places.push(place);
+  }
+
+  #embed({ length, text }: Piece): Tensor {
+    if (!Array.isArray(text)) return text as Tensor;
+    return take(this.#model.language.embedding, this.#ids(text, length));
+  }
+
+  /** Numbers for the device, until the next computation is done. */
+  #ids(values: readonly number[], length: number): Tensor {
+    const t = tensor(Int32Array.from(values), { shape: [this.batch, length] });
+    this.#passing.push(t);
+    return t;
+  }
+
+  /** Computes positions from `start` on and writes them into the cache. */
+  async #forward(x: Tensor, rows: Rows, start: number): Promise<Float32Array[]> {
+    const { positions, mask, modality, length } = rows;
+    const at = tensor(Int32Array.of(start));
+    const { logits, writes } = this.#apply(
+      x,
+      {
+        positions: this.#ids(positions, length),
+        valid: this.#ids(mask, length),
+        modality: this.#ids(modality, length),
+      },
+      at,
+      start > 0,
+    );
+    await evaluate(logits, ...writes);
+    const values = await logits.data() as Float32Array;
+    for (const t of [logits, ...writes, at, ...this.#passing.splice(0)]) t.dispose();
+    return rowsOf(values, this.batch);
+  }
+
+  #apply(
+    x: Tensor,
+    { positions, valid, modality }: { positions: Tensor; valid: Tensor; modality: Tensor },
+    start: Tensor,
+    hasPast: boolean,
+  ): { logits: Tensor; writes: Tensor[] } {
+    const { language, config } = this.#model, cache = this.#cache;
+    const zero = zeros(positions.shape, "i32");
+    const { logits, present } = applyLanguage(language, config, x, {
+      tokens: zero,
+      positions,
+      segments: where(equal(valid, 0), -1, zero),
+      modality,
+      valid,
+    }, {
+      past: hasPast ? pastOf(cache, start, positions, this.#sizes.slidingWindow) : undefined,
+      present: true,
+      lastLogits: true,
+    });
+    return {
+      logits: cast(logits, "f32"),
+      writes: cacheWrites(cache, start, present!, positions, valid),
+    };
+  }
+
+  #compileStep() {
+    return compile(({ token, position, start }: StepInputs) => {
+      const shape = [this.batch, 1];
+      return this.#apply(
+        take(this.#model.language.embedding, token),
+        {
+          positions: position,
+          valid: full(shape, 1, "i32"),
+          modality: full(shape, TEXT, "i32"),
+        },
+        start,
+        true,
+      );
+    });
+  }
+
+  /** Keeps the first tokens of a single row. */
+  #rewind(count: number): void {
+    if (count === this.#tokens.length) return;
+    // Keys may have been turned by the frequencies of a longer text.
+    const kept = this.#limit < Infinity ? 0 : count;
+    this.#forget(kept === 0 ? 0 : this.#places[kept - 1] + 1, kept);
+  }
+
+  /** Keeps the first places, of which a single row fills some with tokens. */
+  #forget(places: number, tokens: number): void {
+    this.#used = places;
+    for (const list of [...this.#masks, ...this.#modalities]) list.length = places;
+    this.#lengths.fill(tokens);
+    this.#tokens.length = tokens;
+    this.#places.length = tokens;
+    const slots = this.#tokens.filter((token) => token === this.#imageToken).length;
+    let seen = 0;
+    this.#images = this.#images.filter((t) => (seen += t.shape[0]) <= slots);
+    this.#pieces = [];
+  }
+}
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
+function rowsOf(values: Float32Array, count: number): Float32Array[] {
+  const width = values.length / count;
+  return Array.from({ length: count }, (_, b) => values.subarray(b * width, (b + 1) * width));
+}
+
+/** Features of all pictures together. */
+function rowsIn(images: readonly Tensor[]): number {
+  return sum(images.map((t) => t.shape[0]));
+}
