@@ -160,16 +160,18 @@ export class CachedLanguage {
    * @param rows the next tokens of every row, at least one each
    * @param images features of the pictures whose tokens are among them, `[I, D]` each, in order
    * @returns logits of the token that follows, for every row
+   * @param leave places that padding must not take. Default 0.
    * @throws {RangeError} if they do not fit into the cache, there is nothing to read, or there are
    * not as many image tokens as features.
    */
   async read(
     rows: readonly (readonly number[])[],
     images: readonly Tensor[] = [],
+    leave = 0,
   ): Promise<Float32Array[]> {
     this.#checkRows(rows, images);
     const longest = Math.max(...rows.map((row) => row.length));
-    const whole = paddedLength(longest), length = whole <= this.room ? whole : longest;
+    const whole = paddedLength(longest), length = whole + leave <= this.room ? whole : longest;
     this.#checkRoom(length);
     const filler = this.#imageToken === 0 ? 1 : 0;
     const padded = rows.map((row) => [...new Array(length - row.length).fill(filler), ...row]);
@@ -244,10 +246,10 @@ export class CachedLanguage {
     }
     while (same > 0 && isImage(same) && isImage(same - 1)) same--; // no half of a picture
     const taken = same === 0 ? 0 : this.#places[same - 1] + 1;
-    const ahead = paddedLength(tokens.length - same) + leave;
+    const ahead = tokens.length - same + leave;
     this.#rewind(taken + ahead > this.#cache.capacity ? 0 : same);
     const seen = this.#images.length;
-    return (await this.read([tokens.slice(this.#tokens.length)], images.slice(seen)))[0];
+    return (await this.read([tokens.slice(this.#tokens.length)], images.slice(seen), leave))[0];
   }
 
   /**

@@ -227,7 +227,8 @@ export async function* generateSteps(
       capacity: longest + SLACK + Math.max(...most),
       imageToken: model.image?.token,
     });
-    const logits = await cached.read(rows, ready.flatMap(({ features }) => features));
+    const images = ready.flatMap(({ features }) => features);
+    const logits = await cached.read(rows, images, Math.max(...most));
     return yield* writeOn(model, cached, logits, rows, most, options);
   } finally {
     for (const { features } of ready) for (const t of features) t.dispose();

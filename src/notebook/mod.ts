@@ -21,6 +21,7 @@ export {
   type StepTimesOptions,
   timeTable,
 } from "./cost.ts";
+export { chatCell, type Talk } from "./chat_cell.ts";
 export { flush } from "./display.ts";
 export {
   expertFigure,

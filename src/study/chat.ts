@@ -1,5 +1,12 @@
 /** Talking to a model about pictures: turns, templates, and what the model remembers. */
-import { type PreprocessorConfig, processImage, type RgbImage } from "../data/mod.ts";
+import {
+  pictureInput,
+  type PictureInputOptions,
+  type PictureSource,
+  type PreprocessorConfig,
+  readPicture,
+  type RgbImage,
+} from "../data/mod.ts";
 import {
   CachedLanguage,
   type ChatTemplate,
@@ -38,21 +45,24 @@ export interface ChatOptions extends Omit<GenerateOptions, "signal"> {
   template?: string | ChatTemplate;
   /** In place of the template's system sentence. */
   system?: string;
+  /**
+   * What happens to pictures that are not square: `square` leaves them to the processor, `pad` puts
+   * bars of the mean colour beside them first, as the paper's second stage. Default `square`.
+   */
+  aspect?: PictureInputOptions["aspect"];
   /** Most tokens of the conversation, its answers among them. Default 2048, or the context if less. */
   capacity?: number;
 }
 
 /** Options of {@linkcode Chat.say}. */
 export interface SayOptions {
-  /** Pictures that the question is about, in front of it. */
-  readonly images?: readonly RgbImage[];
+  /** Pictures that the question is about, in front of it: paths, bytes of files, or pictures. */
+  readonly images?: readonly PictureSource[];
   /** Ends the answer where it is when it is aborted. */
   readonly signal?: AbortSignal;
 }
 
 const CAPACITY = 2048;
-/** Room for the padding of pieces. */
-const SLACK = 16;
 
 /** What a chat needs to know of a model. */
 interface Talker {
@@ -105,9 +115,7 @@ export class Chat {
       const ready = await this.#ask(text, images);
       let said = "";
       try {
-        const { system: _system, template: _template, capacity: _capacity, ...rest } =
-          this.#options;
-        const options = { ...rest, ...this.#ends(), signal };
+        const options = { ...generation(this.#options), ...this.#ends(), signal };
         const { model } = this.#talker, { logits, tokens, most } = ready;
         const steps = writeOn(model, this.#cached, [logits], [tokens], [most], options);
         const pieces = textOf(steps);
@@ -154,10 +162,11 @@ export class Chat {
   /** Reads a question. */
   async #ask(
     text: string,
-    images: readonly RgbImage[],
+    images: readonly PictureSource[],
   ): Promise<{ logits: Float32Array; tokens: number[]; most: number }> {
     const { model, template } = this.#talker;
-    const features = [...this.#features, ...await seeImages(model, images.map(this.#pixels))];
+    const pixels = (await Promise.all(images.map(readPicture))).map(this.#pixels);
+    const features = [...this.#features, ...await seeImages(model, pixels)];
     const single = "single" in template && template.single === true;
     const seen = single ? features.slice(-Math.max(1, images.length)) : features;
     if (single && seen.length === 0) {
@@ -166,8 +175,8 @@ export class Chat {
     const turn: ChatTurn = { role: "user", text, images: single ? seen.length : images.length };
     const prompt = await renderChat(template, [...this.turns, turn], this.#options.system);
     const tokens = promptTokens(model, prompt, seen, !("jinja" in template));
-    const reach = this.#capacity - SLACK;
-    const most = answerLength({ contextLength: reach }, tokens.length, this.#options.maxTokens);
+    const reach = { contextLength: this.#capacity };
+    const most = answerLength(reach, tokens.length, this.#options.maxTokens);
     const logits = await this.#cached.readWhole(tokens, seen, most);
     this.#features = features;
     this.turns.push(turn);
@@ -182,7 +191,8 @@ export class Chat {
           `preprocessor_config.json`,
       );
     }
-    const { data, shape } = processImage(image, processor);
+    const { aspect = "square" } = this.#options;
+    const { data, shape } = pictureInput(image, { config: processor, aspect });
     return tensor(data, { shape });
   };
 
@@ -194,6 +204,13 @@ export class Chat {
     const id = model.tokenizer?.id?.(end);
     return { endIds: id === undefined ? endIds : [...endIds, id], stop: [...stop, end] };
   }
+}
+
+/** The options of the answers alone. */
+function generation(options: ChatOptions): GenerateOptions {
+  const { template: _template, system: _system, aspect: _aspect, capacity: _capacity, ...rest } =
+    options;
+  return rest;
 }
 
 /** The template that a checkpoint's model was trained with, as far as one can tell. */
@@ -262,27 +279,25 @@ function talkerOf(
  *
  * @example
  * ```ts ignore
- * import { chat, decodeImage, lab, loadPublished } from "@moiie/lab";
+ * import { chat, lab, loadPublished } from "@moiie/lab";
  * await lab();
  * using talk = await chat(await loadPublished("llava-1.5-7b-hf"));
- * const picture = await decodeImage(await Deno.readFile("cat.jpg"));
- * for await (const piece of talk.say("What is it?", { images: [picture] })) console.log(piece);
+ * for await (const piece of talk.say("What is it?", { images: ["cat.jpg"] })) console.log(piece);
  * ```
  */
 export async function chat(
   loaded: Published | Miniature,
   options: ChatOptions = {},
 ): Promise<Chat> {
-  const { template, system: _system, capacity: asked, ...generate } = options;
-  checkGenerate(generate);
-  const talker = talkerOf(loaded, template), { model } = talker;
+  checkGenerate(generation(options));
+  const talker = talkerOf(loaded, options.template), { model } = talker;
   if (!model.tokenizer) {
     throw new TypeError(
       "the checkpoint has no tokenizer.json: put the model's beside its weights to chat",
     );
   }
   const { contextLength = Infinity } = model;
-  const capacity = asked ?? Math.min(CAPACITY, contextLength);
+  const capacity = options.capacity ?? Math.min(CAPACITY, contextLength);
   if (!(Number.isInteger(capacity) && capacity > 0 && capacity <= contextLength)) {
     throw new RangeError(
       `capacity = ${capacity} must be a positive whole number` +
@@ -290,8 +305,8 @@ export async function chat(
     );
   }
   const cached = await CachedLanguage.open(model, {
-    capacity: capacity + SLACK,
+    capacity,
     imageToken: model.image?.token,
   });
-  return new Chat(talker, options, cached, capacity + SLACK);
+  return new Chat(talker, options, cached, capacity);
 }

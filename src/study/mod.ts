@@ -7,6 +7,7 @@
 export * from "./analysis.ts";
 export * from "./analysis_figures.ts";
 export * from "./analysis_store.ts";
+export { type Chat, chat, type ChatOptions, type Miniature, type SayOptions } from "./chat.ts";
 export * from "./database.ts";
 export {
   type Claim,
