@@ -23,7 +23,7 @@ export class TextPieces {
   /** Tokens before this are only there as neighbours; their text has been given. */
   #given = 0;
 
-  /** @param decoder the tokenizer */
+  /** Begins a text. @param decoder the tokenizer */
   constructor(decoder: TokenDecoder) {
     this.#decoder = decoder;
   }
@@ -61,7 +61,7 @@ export class StopStrings {
   #held = "";
   #found: string | undefined;
 
-  /** @param stops where the text ends; empty ones are refused @throws {RangeError} for an empty one */
+  /** Begins a text. @param stops where it ends @throws {RangeError} if one is empty */
   constructor(stops: readonly string[]) {
     if (stops.includes("")) throw new RangeError("a stop string is empty: it would end every text");
     this.#stops = stops;
