@@ -13,7 +13,6 @@ export {
   openCheckpoint,
 } from "./checkpoint_folder.ts";
 export * from "./cached_language.ts";
-export * from "./checkpoint_folder.ts";
 export * from "./config.ts";
 export * from "./encoder.ts";
 export * from "./experts_named.ts";
