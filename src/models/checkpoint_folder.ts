@@ -214,9 +214,13 @@ function quoted(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
+/** Bytes that a file's name can have on all usual systems. */
+const LONGEST_NAME = 255;
+
 /** Whether an index may name this file: it lies beside the index. */
 export function isWeightFileName(name: unknown): name is string {
-  return typeof name === "string" && name.length <= 255 && /^[^/\\:\0]+\.safetensors$/.test(name);
+  return typeof name === "string" && /^[^/\\:\0]+\.safetensors$/.test(name) &&
+    name.isWellFormed() && new TextEncoder().encode(name).length <= LONGEST_NAME;
 }
 
 /** The path of a file of the index. @throws if it leaves the folder, or there is none. */
