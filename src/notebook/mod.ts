@@ -45,6 +45,7 @@ export {
 } from "./progress.ts";
 export { bullets, type Markdown, markdown } from "./markdown.ts";
 export { show } from "./show.ts";
+export { type Sound, sound } from "./sound.ts";
 export {
   balanceFigure,
   dataScaleFigure,

@@ -56,6 +56,8 @@ export interface AccuracyByFamilyOptions extends IntervalOptions {
   readonly title?: string;
   /** Blind floors and chance levels. */
   readonly floors?: readonly FamilyFloor[];
+  /** What the floor is; "blind floor: best answer without the picture" by default. */
+  readonly floorName?: string;
   /** The paper's scores, drawn in a panel of their own. */
   readonly paper?: readonly PaperScore[];
   /** Where these are from: "paper, table 1, 2M". */
@@ -77,6 +79,7 @@ interface Panel {
   readonly floors: readonly { readonly group: string; floor: number; chance?: number }[];
 }
 
+const FLOOR = "blind floor: best answer without the picture";
 const PANEL_HEIGHT = 260;
 /** Share of the distance between two groups that the marks of one group take. */
 const SPREAD = 0.72;
@@ -97,7 +100,7 @@ export function accuracyByFamily(
   options: AccuracyByFamilyOptions = {},
 ): Figure {
   if (rows.length === 0) throw new RangeError("accuracyByFamily() needs at least one row, got 0.");
-  const { floors = [], paper = [] } = options;
+  const { floors = [], paper = [], floorName = FLOOR } = options;
   const shares = [
     ...rows.map(({ family, mean }) => ({ family, value: mean })),
     ...floors.map(({ family, floor }) => ({ family, value: floor })),
@@ -117,7 +120,7 @@ export function accuracyByFamily(
   const most = Math.max(...panels.map(({ groups }) => groups.length));
   const width = options.width ?? Math.min(1100, Math.max(720, 200 + most * variants.length * 26));
   const subtitle = `${estimateCaption(rows, options.interval)}${
-    floors.length > 0 ? "; blind floor: best answer without the picture" : ""
+    floors.length > 0 ? `; ${floorName}` : ""
   }${paper.length > 0 ? "; the paper gives no seeds and no intervals" : ""}`;
   const top = topMargin({ title: "", subtitle, width, headroom: 22 });
   const height = options.height ?? Math.round(top + 60 + panels.length * PANEL_HEIGHT);
@@ -149,7 +152,7 @@ export function accuracyByFamily(
       ...panels.flatMap((panel, index) => {
         const pitch = (width - 260) * SPREAD / (panel.groups.length * variants.length);
         const decimals = pitch >= 27 ? 1 : pitch >= 15 ? 0 : undefined;
-        return panelTraces(panel, index, variants, decimals);
+        return panelTraces(panel, index, variants, { decimals, floorName });
       }),
     ],
     layout: baseLayout({
@@ -224,7 +227,7 @@ function panelTraces(
   panel: Panel,
   index: number,
   variants: readonly string[],
-  decimals: number | undefined,
+  { decimals, floorName }: { decimals: number | undefined; floorName: string },
 ): Trace[] {
   const suffix = panelSuffix(index);
   const axes = { xaxis: `x${suffix}`, yaxis: `y${suffix}` };
@@ -234,7 +237,8 @@ function panelTraces(
         (variants.indexOf(variant) - (variants.length - 1) / 2) * (SPREAD / variants.length),
     );
   const traces: Trace[] = [];
-  for (const [name, key, dash] of [["blind floor", "floor", "dash"], ["chance", "chance", "dot"]]) {
+  const [short] = floorName.split(":");
+  for (const [name, key, dash] of [[short, "floor", "dash"], ["chance", "chance", "dot"]]) {
     const levels = panel.floors.flatMap((floor) => {
       const level = floor[key as "floor" | "chance"];
       return level === undefined ? [] : [{ level, place: panel.groups.indexOf(floor.group) }];

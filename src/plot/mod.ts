@@ -40,5 +40,6 @@ export {
   type RoutingSummary,
 } from "../study/routing_summary.ts";
 export * from "./sample_grid.ts";
+export * from "./spectrograms.ts";
 export * from "./static.ts";
 export * from "./theme.ts";

@@ -85,13 +85,14 @@ const GROUP_STYLES: Readonly<Record<string, { color: string; hatches: readonly s
   shared: { color: "#009E73", hatches: ["", ".", "x", "+"] },
   vision: { color: "#0072B2", hatches: ["/", "-", "x", "+"] },
   language: { color: "#D55E00", hatches: ["\\", "|", "x", "+"] },
+  audio: { color: "#CC79A7", hatches: ["x", ".", "+", "-"] },
 };
 
 /**
  * Style of an expert: its group gives the colour, its place in the group the hatching and the
  * lightness.
  *
- * @param group `"vision"`, `"language"`, `"shared"`, or any other name.
+ * @param group `"vision"`, `"language"`, `"audio"`, `"shared"`, or any other name.
  * @param member Place of the expert in its group, from 0.
  * @param fallback Series number used for the colour of groups with other names.
  * @returns The style of the expert.
