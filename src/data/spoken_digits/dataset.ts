@@ -118,7 +118,11 @@ export class SoundAndSight {
   readonly #voices: Readonly<Record<SceneSplit, number>>;
   readonly #made = new Map<string, Scene>();
 
-  /** @throws {RangeError} if a size is no whole number of at least 1. */
+  /**
+   * Makes the vocabulary; scenes are made when they are asked for.
+   *
+   * @throws {RangeError} if a size is no whole number of at least 1.
+   */
   constructor(options: SoundAndSightOptions = {}) {
     const { seed = 7, train = 2000, test = 400, voices = { train: 24, test: 12 } } = options;
     for (const size of [train, test, voices.train, voices.test]) {
