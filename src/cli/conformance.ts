@@ -1,8 +1,9 @@
 /**
  * Compares with numbers made by PyTorch: `deno task conformance [DIR] [--only GROUP[/CASE]]
- * [--provider dawn|deno] [--verbose]`. The folder is in the format of `fixtures/torch`, whose
+ * [--provider dawn|deno] [--variant all|FAMILY=NAME,…] [--verbose]`. The folder is in the format of `fixtures/torch`, whose
  * `index.json` says what every tensor is and how near a result has to come; shapes and values may be
- * any. Ends with `N passed, N failed, N skipped` and fails if a case does.
+ * any. With `--variant` other kernels are used than those that suit the device: named ones, or, with
+ * `all`, first the usual ones and then one after the other all that the device can run. Ends with `N passed, N failed, N skipped` and fails if a case does.
  *
  * @module
  */
@@ -80,10 +81,46 @@ export function summary(outcomes: readonly Outcome[]): string[] {
   ];
 }
 
+/** Options of {@linkcode conformance}. */
+export interface ConformanceOptions {
+  /** A group, or GROUP/CASE; default all. */
+  only?: string;
+  /** Where the device comes from. */
+  provider?: ProviderName;
+  /** `all`, or kernel variants as in `matmul=tiled,reduce=many`; default those that suit the device. */
+  variant?: string;
+  /** Prints every comparison. */
+  verbose?: boolean;
+}
+
+/** Kernel variants by family. */
+type Variants = Readonly<Record<string, string>>;
+
+/** The sets of variants that are meant by `--variant`. */
+async function variantsMeant(
+  { variant, provider }: ConformanceOptions,
+): Promise<(Variants | undefined)[]> {
+  if (variant === undefined) return [undefined];
+  if (variant !== "all") {
+    const pairs = variant.split(",").map((pair) => pair.trim().split("="));
+    if (pairs.some((pair) => pair.length !== 2)) {
+      throw new RangeError(
+        `--variant is "all" or like "matmul=tiled,reduce=many", not "${variant}"`,
+      );
+    }
+    return [Object.fromEntries(pairs)];
+  }
+  using session = await lab({ provider });
+  const others = Object.entries(session.variants()).flatMap(([family, names]) =>
+    names.slice(1).map((name) => ({ [family]: name }))
+  );
+  return [undefined, ...others];
+}
+
 /** Runs the cases of a folder and prints what came of them. Returns whether none failed. */
 export async function conformance(
   path: string,
-  options: { only?: string; provider?: ProviderName; verbose?: boolean } = {},
+  options: ConformanceOptions = {},
   print: (line: string) => void = console.log,
 ): Promise<boolean> {
   const { only, provider, verbose = false } = options;
@@ -91,8 +128,6 @@ export async function conformance(
   if (cases.length === 0) {
     throw new RangeError(`${path} has no case ${only ?? ""}; name a group or GROUP/CASE`);
   }
-  using session = await lab({ provider });
-  print(`${cases.length} cases of ${path} on ${session}`);
   print(
     `Allowed: |got - want| <= atol + rtol |want| of the index; results that div, sqrt, exp, log or ` +
       `a function like them takes part in, ${GPU_ATOL_FACTOR} atol and rtol ${GPU_RTOL} ` +
@@ -106,19 +141,32 @@ export async function conformance(
         `weights after AdamW.`,
     );
   }
-  const outcomes: Outcome[] = [];
-  for (const it of cases) {
-    const outcome = await runCase(it);
-    outcomes.push(outcome);
-    const text = describe(outcome, verbose);
-    if (text) print(text);
+  const all: Outcome[] = [];
+  const counted = (outcomes: Outcome[]) =>
+    ["passed", "failed", "skipped"]
+      .map((status) => `${outcomes.filter((o) => o.status === status).length} ${status}`).join(
+        ", ",
+      );
+  for (const variants of await variantsMeant(options)) {
+    using session = await lab({ provider, variants });
+    const which = Object.entries(variants ?? {}).map((pair) => pair.join(" ")).join(", ");
+    print(`\n${cases.length} cases of ${path} on ${session}${which && ` with ${which}`}`);
+    const outcomes: Outcome[] = [];
+    for (const it of cases) {
+      const outcome = await runCase(it);
+      outcomes.push(outcome);
+      const text = describe(outcome, verbose);
+      if (text) print(text);
+    }
+    all.push(...outcomes);
+    if (which) print(`with ${which}: ${counted(outcomes)}`);
+    else {
+      print("");
+      for (const line of summary(outcomes)) print(line);
+    }
   }
-  print("");
-  for (const line of summary(outcomes)) print(line);
-  const count = (status: string) => outcomes.filter((o) => o.status === status).length;
-  print("");
-  print(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`);
-  return count("failed") === 0;
+  print(`\n${counted(all)}`);
+  return all.every(({ status }) => status !== "failed");
 }
 
 async function main(args: string[]): Promise<number> {
@@ -128,6 +176,7 @@ async function main(args: string[]): Promise<number> {
     options: {
       only: { type: "string" },
       provider: { type: "string" },
+      variant: { type: "string" },
       verbose: { type: "boolean" },
     },
   });

@@ -38,7 +38,7 @@ export interface GpuBehaviour {
   readonly poison?: boolean;
   /**
    * Kernel variants to use instead of those that suit the adapter, by family. This layer only hands
-   * them on; `lab()` says which there are. Default none.
+   * them on; `session.variants()` tells which there are. Default none.
    */
   readonly variants?: Readonly<Record<string, string>>;
 }

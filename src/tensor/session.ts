@@ -7,6 +7,7 @@ import { LeastRecent } from "./least_recent.ts";
 import { plan } from "./plan.ts";
 import { copyGraph, structureOf } from "./structure.ts";
 import { Executable, overwrite, type Program, targetOf, upload } from "./webgpu/execute.ts";
+import { FAMILY_NAMES, runnable } from "./webgpu/variants.ts";
 
 /** Options of {@linkcode lab}. */
 export interface LabOptions extends GpuOptions {
@@ -63,6 +64,15 @@ export class Session {
    */
   resetKernels(): void {
     this.#kernelLog().reset();
+  }
+
+  /**
+   * Kernel variants that the device can run, by family; the first of each is the one it gets unless
+   * another is asked for with `lab({ variants })`.
+   */
+  variants(): Record<string, string[]> {
+    const target = targetOf(this.gpu);
+    return Object.fromEntries(FAMILY_NAMES.map((family) => [family, runnable(family, target)]));
   }
 
   #kernelLog(): KernelLog {

@@ -48,9 +48,13 @@ async function withFolder(
 }
 
 /** Runs and returns what was printed, or why nothing could run. */
-async function outputOf(path: string, only?: string): Promise<{ ok: boolean; text: string }> {
+async function outputOf(
+  path: string,
+  only?: string,
+  variant?: string,
+): Promise<{ ok: boolean; text: string }> {
   const lines: string[] = [];
-  const ok = await conformance(path, { only }, (line) => lines.push(line));
+  const ok = await conformance(path, { only, variant }, (line) => lines.push(line));
   return { ok, text: lines.join("\n") };
 }
 
@@ -65,6 +69,22 @@ function test(name: string, fn: () => Promise<void>): void {
   const ignore = reason !== undefined;
   Deno.test({ name: ignore ? `${name} [skipped: ${reason}]` : name, ignore, fn });
 }
+
+test("conformance() runs all cases once more with every other kernel variant", async () => {
+  await withFolder(untouched, async (path) => {
+    const { ok, text } = await outputOf(path, "binary/add", "all");
+    assert(ok);
+    const others = [...text.matchAll(/^with (.*): 1 passed, 0 failed, 0 skipped$/gm)];
+    assertEquals(text.split("\n").at(-1), `${others.length + 1} passed, 0 failed, 0 skipped`);
+    assert(others.some(([, which]) => which.startsWith("matmul ")), text);
+    assertStringIncludes(
+      (await outputOf(path, "binary/add", "matmul=tiled")).text,
+      "with matmul tiled: 1 passed",
+    );
+    await assertRejects(() => outputOf(path, undefined, "matmul=tile"), RangeError, "no variant");
+    await assertRejects(() => outputOf(path, undefined, "tiled"), RangeError, '--variant is "all"');
+  });
+});
 
 test("conformance() passes, skips and counts when results are near enough", async () => {
   await withFolder(untouched, async (path) => {
