@@ -21,14 +21,17 @@ export interface EnvironmentOptions {
 
 const PROVIDERS: readonly string[] = ["dawn", "deno", "browser"] satisfies ProviderName[];
 
-/** A variable's value, where the program may read it; nobody is asked for a permission. */
-function read(variable: string): string | undefined {
+/**
+ * A variable's value, where the program may read it and it is not empty; nobody is asked for a
+ * permission.
+ */
+export function environmentVariable(variable: string): string | undefined {
   if (!("Deno" in globalThis)) {
     const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
-    return process?.env?.[variable];
+    return process?.env?.[variable] || undefined;
   }
   const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" ? Deno.env.get(variable) : undefined;
+  return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
 }
 
 /**
@@ -37,7 +40,7 @@ function read(variable: string): string | undefined {
  * @throws RangeError when a variable names a provider that does not exist, or cannot be read.
  */
 export function environmentOptions(
-  get: (variable: string) => string | undefined = read,
+  get: (variable: string) => string | undefined = environmentVariable,
 ): EnvironmentOptions {
   const provider = get("MOIIE_PROVIDER") || undefined;
   if (provider !== undefined && !PROVIDERS.includes(provider)) {

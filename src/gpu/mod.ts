@@ -27,6 +27,8 @@
 
 export type { BufferRequest, GpuCounters, GpuMemory, Holding } from "./account.ts";
 export type { AdapterFacts, GpuFeature, GpuLimits } from "./adapter.ts";
+export { cacheFolder } from "./cache_folder.ts";
+export { environmentVariable } from "./environment.ts";
 export { formatBytes } from "./errors.ts";
 export { Gpu, type GpuBehaviour } from "./gpu.ts";
 export type { BindingKind, BufferRange, Copy, Kernel, Launch } from "./kernel.ts";

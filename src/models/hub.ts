@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { cacheFolder, environmentVariable } from "../gpu/mod.ts";
 import { jsonObject } from "./checkpoint_files.ts";
 import { isWeightFileName } from "./checkpoint_folder.ts";
 import { askAbout, download, type DownloadOptions, fetchJson } from "./hub_download.ts";
@@ -60,17 +61,9 @@ export function hubId(text: string): HubId | undefined {
   return { owner, name, revision };
 }
 
-/** A variable of the environment, where the program may read it. */
-function variable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
-}
-
 function defaultCache(): string {
-  const home = variable("HOME") ?? variable("USERPROFILE");
-  const base = variable("XDG_CACHE_HOME") ?? variable("LOCALAPPDATA") ??
-    (home && join(home, ".cache"));
-  if (base) return join(base, "moiie-lab", "hub");
+  const folder = cacheFolder();
+  if (folder) return join(folder, "hub");
   throw new Error("there is no folder for downloads: set MOIIE_HUB_CACHE, or the option `cache`");
 }
 
@@ -91,11 +84,11 @@ export async function hubCheckpoint(id: string, options: HubOptions = {}): Promi
     throw new SyntaxError(`${JSON.stringify(id)} is no "owner/name" or "owner/name@revision"`);
   }
   const { owner, name, revision } = parsed;
-  const cache = options.cache ?? variable("MOIIE_HUB_CACHE") ?? defaultCache();
+  const cache = options.cache ?? environmentVariable("MOIIE_HUB_CACHE") ?? defaultCache();
   const home = join(cache, `${owner}--${name}`);
   const ref = join(home, "refs", encodeURIComponent(revision));
   const kept = keptFolder(home, ref);
-  const offline = options.offline ?? variable("MOIIE_OFFLINE") === "1";
+  const offline = options.offline ?? environmentVariable("MOIIE_OFFLINE") === "1";
   if (kept && (offline || /^[0-9a-f]{40}$/.test(revision))) return kept;
   if (offline) {
     throw new Deno.errors.NotFound(
@@ -150,9 +143,10 @@ class Hub {
   constructor(id: HubId, options: HubOptions) {
     this.#id = id;
     this.#options = options;
-    const endpoint = options.endpoint ?? variable("HF_ENDPOINT") ?? "https://huggingface.co";
+    const endpoint = options.endpoint ?? environmentVariable("HF_ENDPOINT") ??
+      "https://huggingface.co";
     this.#endpoint = endpoint.replace(/\/+$/, "");
-    const token = options.token ?? variable("HF_TOKEN");
+    const token = options.token ?? environmentVariable("HF_TOKEN");
     this.#download = {
       ...options.retry,
       headers: token ? { authorization: `Bearer ${token}` } : {},

@@ -6,7 +6,8 @@ import { KernelLog, type KernelTable } from "./kernel_log.ts";
 import { LeastRecent } from "./least_recent.ts";
 import { plan } from "./plan.ts";
 import { copyGraph, structureOf } from "./structure.ts";
-import { Executable, overwrite, type Program, targetOf, upload } from "./webgpu/execute.ts";
+import { Executable, overwrite, type Program, targetOf, tune, upload } from "./webgpu/execute.ts";
+import { tunedPath } from "./webgpu/tuned_file.ts";
 import { FAMILY_NAMES, runnable } from "./webgpu/variants.ts";
 
 /** Options of {@linkcode lab}. */
@@ -19,6 +20,13 @@ export interface LabOptions extends GpuOptions {
    * {@linkcode Session.kernels}.
    */
   debug?: "kernels";
+  /**
+   * Whether variants of the matrix product are measured when a class of shapes is used for the first
+   * time: in a file of this name, or in `kernels.json` in the user's cache folder, the fastest is
+   * remembered. No result changes. Default true on GPUs, false on CPU drivers, where compiling the
+   * candidates takes longer than it gains.
+   */
+  tune?: boolean | string;
 }
 
 /** A plan, and the position of each of its leaves among those of a graph of that structure. */
@@ -211,7 +219,7 @@ let current: Session | undefined;
  * ```
  */
 export async function lab(options: LabOptions = {}): Promise<Session> {
-  const { seed = 0, debug, ...rest } = options;
+  const { seed = 0, debug, tune: tuning, ...rest } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RangeError(`lab: seed ${seed} must be a non-negative whole number`);
   }
@@ -221,6 +229,9 @@ export async function lab(options: LabOptions = {}): Promise<Session> {
   const gpu = await openGpu(rest);
   try {
     targetOf(gpu); // refuses kernel variants that there are not
+    if (tuning ?? !gpu.adapter.software) {
+      await tune(gpu, typeof tuning === "string" ? tuning : tunedPath());
+    }
   } catch (error) {
     gpu.dispose();
     throw error;

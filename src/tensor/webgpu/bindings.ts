@@ -2,6 +2,7 @@
 import type { Kernel } from "../../gpu/mod.ts";
 import type { Tensor } from "../graph.ts";
 import { calledFunctions } from "./functions.ts";
+import type { ProductClass } from "./product_class.ts";
 
 /** What the lowering knows about the device. */
 export interface Target {
@@ -15,6 +16,8 @@ export interface Target {
   readonly name: string;
   /** Kernel variants that somebody asked for, by family. */
   readonly forced: Readonly<Record<string, string | undefined>>;
+  /** The variant of a matrix product that was measured to be fastest, if it was. */
+  readonly best?: (product: ProductClass) => string | undefined;
 }
 
 /** WGSL of one element of a stored tensor, as its register type, given the WGSL of its index. */

@@ -6,6 +6,8 @@ import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
 import { EFFECTS, type Step } from "../schedule.ts";
 import type { Lowered } from "./bindings.ts";
 import { lower, type Target } from "./lower.ts";
+import { TunedFile } from "./tuned_file.ts";
+import { Tuner } from "./tuner.ts";
 import { checkForced } from "./variants.ts";
 
 /** Memory of a tensor: a range of a device buffer. */
@@ -56,6 +58,23 @@ export function targetOf(gpu: Gpu): Target {
     forced: {},
   };
   return { ...target, forced: checkForced(gpu.variants, target) };
+}
+
+/** Tuners of the devices that have one. */
+const tuners = new WeakMap<Gpu, Tuner>();
+
+/** Lets a device choose kernel variants by measuring them. */
+export async function tune(gpu: Gpu, path: string | undefined): Promise<void> {
+  const { name, driver } = gpu.adapter;
+  const file = await TunedFile.open(path, `${name}, ${driver}`);
+  tuners.set(gpu, new Tuner(gpu, targetOf(gpu), file));
+}
+
+async function tunedTarget(gpu: Gpu, plan: Plan): Promise<Target> {
+  const target = targetOf(gpu), tuner = tuners.get(gpu);
+  if (!tuner || target.forced.matmul !== undefined) return target;
+  await tuner.prepare(plan);
+  return { ...target, best: (product) => tuner.best(product) };
 }
 
 /** The bytes of a stored leaf, uploading host values first when needed. */
@@ -115,11 +134,13 @@ export class Executable {
   /**
    * Lowers a plan and compiles its kernels.
    *
-   * @param target kernels for another kind of device run as well, only slower
+   * @param target by default the device, with the variants that its tuner finds fastest; kernels for
+   * another kind of device run as well, only slower
    * @throws {RangeError} if a tensor is larger than the device can bind.
    */
-  static async create(gpu: Gpu, plan: Plan, target: Target = targetOf(gpu)): Promise<Executable> {
+  static async create(gpu: Gpu, plan: Plan, target?: Target): Promise<Executable> {
     checkSizes(gpu, plan);
+    target ??= await tunedTarget(gpu, plan);
     const lowered = plan.steps.filter(hasWork).map((s) => lower(s, plan.isStored, target));
     await gpu.prepare(lowered.map((l) => l.kernel));
     return new Executable(gpu, plan, lowered);

@@ -13,7 +13,7 @@ import { rowMajor, sizeOf } from "../shape.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
 import { Emitter, literal, registerType } from "./emit.ts";
 import { epilogue } from "./epilogue.ts";
-import { lowerProduct } from "./lower_product.ts";
+import { isProduct, lowerProduct } from "./lower_product.ts";
 import { variantOf } from "./variants.ts";
 
 export type { Target } from "./bindings.ts";
@@ -34,9 +34,7 @@ export function lower(step: Step, isStored: (t: Tensor) => boolean, target: Targ
   const label = labelOf(step);
   if (isInline(op)) return lowerElementwise(step, isStored, target, label);
   if (REDUCTIONS.has(op)) return lowerReduction(step, isStored, target, label);
-  if (op === "matmul" || op === "grouped_matmul" || op === "grouped_outer") {
-    return lowerProduct(step, isStored, target, label);
-  }
+  if (isProduct(step)) return lowerProduct(step, isStored, target, label);
   return lowerOther(step, target, label);
 }
 

@@ -6,6 +6,7 @@ import { sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
 import { epilogue } from "./epilogue.ts";
+import { type ProductClass, productClass } from "./product_class.ts";
 import { matmulText } from "./variants.ts";
 
 type Fields = Record<(typeof MATMUL_FIELDS)[number], number>;
@@ -19,6 +20,32 @@ interface Product {
   readonly fields: Fields;
 }
 
+const PRODUCTS: ReadonlySet<string> = new Set(["matmul", "grouped_matmul", "grouped_outer"]);
+
+/** Whether a step is a matrix product. */
+export const isProduct = (step: Step): boolean => PRODUCTS.has(step.node.op);
+
+/** The class of a step that is a matrix product, for choosing its variant. */
+export function classOfProduct(
+  step: Step,
+  isStored: (t: Tensor) => boolean,
+  target: Target,
+): ProductClass | undefined {
+  return isProduct(step) ? classOf(productOf(step, isStored), target) : undefined;
+}
+
+function classOf(product: Product, target: Target): ProductClass {
+  const { mode, batch, fields: { m, n, k }, a: { shape } } = product;
+  return productClass({
+    batch,
+    m,
+    n,
+    k: mode === "outer" ? Math.ceil(shape[0] / batch) : k, // as if all groups were alike
+    a: fourOfA(product, target) ?? "any",
+    b: fourOfB(product, target) ?? "any",
+  });
+}
+
 /** Lowers a matrix product, plain, batched or grouped. */
 export function lowerProduct(
   step: Step,
@@ -27,7 +54,7 @@ export function lowerProduct(
   label: string,
 ): Lowered {
   const { inputs } = step.node;
-  const product = step.node.op === "matmul" ? plain(step, isStored, label) : grouped(step);
+  const product = productOf(step, isStored);
   const { a, b, mode, batch, fields } = product;
   const bindings = new Bindings(target, stepReads(step, isStored), step.writes, "Sizes");
   const [alongA, alongB] = [fourOfA(product, target), fourOfB(product, target)];
@@ -51,6 +78,7 @@ export function lowerProduct(
     // A workgroup's rows must not belong to two groups.
     mode === "rows" ? fields.tile : Infinity,
     target,
+    classOf(product, target),
   );
   const uniform = new Uint32Array(Math.ceil(MATMUL_FIELDS.length / 4) * 4);
   MATMUL_FIELDS.forEach((f, i) => uniform[i] = fields[f]);
@@ -63,13 +91,20 @@ function sizes(m: number, n: number): Fields {
   return { ...zero, m, n, size1: 1, size2: 1, tile: 1 };
 }
 
-function plain(step: Step, isStored: (t: Tensor) => boolean, label: string): Product {
+function productOf(step: Step, isStored: (t: Tensor) => boolean): Product {
+  return step.node.op === "matmul" ? plain(step, isStored) : grouped(step);
+}
+
+function plain(step: Step, isStored: (t: Tensor) => boolean): Product {
   const [x, y] = step.node.inputs;
   const va = stridedView(x, isStored)!, vb = stridedView(y, isStored)!;
   const batchSizes = x.shape.slice(0, -2);
   const merged = mergeBatch(batchSizes, va.strides, vb.strides);
   if (merged.length > 3) {
-    throw new RangeError(`${label}: ${merged.length} separate batch dimensions, at most 3`);
+    throw new RangeError(
+      `matmul [${x.shape}] · [${y.shape}]: ${merged.length} separate batch dimensions, at most 3; ` +
+        `reshape() the operands to fewer dimensions first`,
+    );
   }
   while (merged.length < 3) merged.unshift({ size: 1, a: 0, b: 0 });
   const fields: Fields = {

@@ -7,6 +7,7 @@ import type { MatmulKernel, MatmulSize, MatmulText } from "../../../kernels/matm
 import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
 import { nearest } from "../nearest.ts";
 import type { Target } from "./bindings.ts";
+import type { ProductClass } from "./product_class.ts";
 
 /** A variant of a family. */
 interface Variant {
@@ -108,14 +109,16 @@ export function variantOf(family: Family, target: Target): string {
  * WGSL of a product.
  *
  * @param together rows of A that share their B: no workgroup may cross a multiple of it
+ * @param of what the tuner knows such products by
  */
 export function matmulText(
   kernel: MatmulKernel,
   size: MatmulSize,
   together: number,
   target: Target,
+  of: ProductClass,
 ): MatmulText {
-  const name = variantOf("matmul", target);
+  const name = target.forced.matmul ?? target.best?.(of) ?? variantOf("matmul", target);
   if (name === "broadcast") return broadcastMatmul(kernel, size, target.subgroup!);
   const { rows, columns } = TILES[name];
   const fitting = [rows, 32, 16].find((r) => together === Infinity || together % r === 0)!;
