@@ -68,30 +68,29 @@ const stop = (formants: Formants, centre: number): Phone[] => [
   consonant(formants, 0.03, { noise: 0.8, centre }),
 ];
 
-const F = FORMANTS;
-const N = (seconds: number) => consonant(F.n, seconds, { voice: 0.4 });
-const V = consonant(F.v, 0.05, { voice: 0.25, noise: 0.1, centre: 2600 });
-const R = consonant(F.r, 0.06, { voice: 0.8 });
-const S = (seconds: number) => consonant(F.s, seconds, { noise: 0.7, centre: 3600 });
+const n = (seconds: number): Phone => consonant(FORMANTS.n, seconds, { voice: 0.4 });
+const s = (seconds: number): Phone => consonant(FORMANTS.s, seconds, { noise: 0.7, centre: 3600 });
+const f = (seconds: number): Phone => consonant(FORMANTS.f, seconds, { noise: 0.25, centre: 2600 });
+const r: Phone = consonant(FORMANTS.r, 0.06, { voice: 0.8 });
+const v: Phone = consonant(FORMANTS.v, 0.05, { voice: 0.25, noise: 0.1, centre: 2600 });
+const w: Phone = consonant(FORMANTS.w, 0.07, { voice: 0.8 });
+const z: Phone = consonant(FORMANTS.z, 0.07, { voice: 0.2, noise: 0.4, centre: 3500 });
+const th: Phone = consonant(FORMANTS.th, 0.08, { noise: 0.2, centre: 3000 });
+const { iy, ih, eh, ah, ao, uw, ow, owEnd, ay, ayEnd, ey, eyEnd, t, k } = FORMANTS;
 
 /** The sounds of each digit. */
-const PHONES: readonly (readonly Phone[])[] = [
-  [
-    consonant(F.z, 0.07, { voice: 0.2, noise: 0.4, centre: 3500 }),
-    vowel(F.iy, 0.08),
-    R,
-    vowel(F.ow, 0.14, F.owEnd),
-  ],
-  [consonant(F.w, 0.07, { voice: 0.8 }), vowel(F.ah, 0.15), N(0.1)],
-  [...stop(F.t, 3500), vowel(F.uw, 0.22)],
-  [consonant(F.th, 0.08, { noise: 0.2, centre: 3000 }), R, vowel(F.iy, 0.2)],
-  [consonant(F.f, 0.09, { noise: 0.25, centre: 2600 }), vowel(F.ao, 0.16), R],
-  [consonant(F.f, 0.08, { noise: 0.25, centre: 2600 }), vowel(F.ay, 0.2, F.ayEnd), V],
-  [S(0.1), vowel(F.ih, 0.08), ...stop(F.k, 1900), S(0.1)],
-  [S(0.09), vowel(F.eh, 0.09), V, vowel(F.eh, 0.05), N(0.09)],
-  [vowel(F.ey, 0.17, F.eyEnd), ...stop(F.t, 3400)],
-  [N(0.07), vowel(F.ay, 0.2, F.ayEnd), N(0.09)],
-];
+const PHONES: Readonly<Record<string, readonly Phone[]>> = {
+  zero: [z, vowel(iy, 0.08), r, vowel(ow, 0.14, owEnd)],
+  one: [w, vowel(ah, 0.15), n(0.1)],
+  two: [...stop(t, 3500), vowel(uw, 0.22)],
+  three: [th, r, vowel(iy, 0.2)],
+  four: [f(0.09), vowel(ao, 0.16), r],
+  five: [f(0.08), vowel(ay, 0.2, ayEnd), v],
+  six: [s(0.1), vowel(ih, 0.08), ...stop(k, 1900), s(0.1)],
+  seven: [s(0.09), vowel(eh, 0.09), v, vowel(eh, 0.05), n(0.09)],
+  eight: [vowel(ey, 0.17, eyEnd), ...stop(t, 3400)],
+  nine: [n(0.07), vowel(ay, 0.2, ayEnd), n(0.09)],
+};
 
 /** A voice of a split; no voice belongs to two splits. @param number its number, from 0 */
 export function voiceOf(random: Random, split: string, number: number): Voice {
@@ -105,7 +104,7 @@ export function voiceOf(random: Random, split: string, number: number): Voice {
  * @throws {RangeError} if there is no such digit.
  */
 export function spokenDigit(digit: number, voice: Voice, random: Random): Float32Array {
-  const phones = PHONES[digit];
+  const phones = PHONES[DIGIT_WORDS[digit]];
   if (!phones) throw new RangeError(`spokenDigit: ${digit} is no digit from 0 to 9`);
   const word = speak(phones, voice, random).subarray(0, CLIP_SAMPLES);
   const start = random.int(CLIP_SAMPLES - word.length + 1);
