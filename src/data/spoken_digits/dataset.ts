@@ -80,8 +80,8 @@ export interface SoundAndSightOptions {
   readonly voices?: Readonly<Record<SceneSplit, number>>;
 }
 
-/** Frames of the spectrogram that make one token. */
-export const FRAMES_PER_TOKEN = 4;
+/** Frames of a clip's spectrogram, its mel bands, and frames that make one token. */
+export const CLIP_FRAMES = 48, CLIP_BANDS = 20, FRAMES_PER_TOKEN = 4;
 
 /** A batch of scenes. */
 export interface SceneBatch extends TokenBatch {
@@ -164,8 +164,12 @@ export class SoundAndSight {
     const digit = random.int(10), count = countNear(digit, random);
     const color = random.pick(Object.keys(GROUNDS));
     const voice = random.int(this.#voices[split]);
-    const wave = spokenDigit(digit, voiceOf(this.#random, split, voice), random.fork("sound"));
     const kind = KINDS[number % KINDS.length];
+    const wave = once(() =>
+      spokenDigit(digit, voiceOf(this.#random, split, voice), random.fork("sound"))
+    );
+    const sound = once(() => logMel(wave()));
+    const picture = once(() => countingPicture(count, color, random.fork("picture")));
     const scene: Scene = {
       id,
       kind,
@@ -173,9 +177,15 @@ export class SoundAndSight {
       count,
       color,
       voice,
-      wave,
-      sound: logMel(wave),
-      picture: countingPicture(count, color, random.fork("picture")),
+      get wave() {
+        return wave();
+      },
+      get sound() {
+        return sound();
+      },
+      get picture() {
+        return picture();
+      },
       questions: questionsOf({ kind, digit, count, color }, random.fork("questions")),
     };
     this.#made.set(id, scene);
@@ -185,8 +195,7 @@ export class SoundAndSight {
   /** Packs scenes into a batch: picture slots, sound slots, then all questions of each. */
   batch(scenes: readonly Scene[], options: SceneBatchOptions): SceneBatch {
     const { length, slots, without = [], kinds } = options, { tokenizer } = this;
-    const [{ sound: { values: { length: cells } } }] = scenes;
-    const area = PICTURE_SIDE ** 2;
+    const area = PICTURE_SIDE ** 2, cells = CLIP_FRAMES * CLIP_BANDS;
     const pixels = new Float32Array(scenes.length * 3 * area);
     const sound = new Float32Array(scenes.length * cells);
     const asked: { row: number; at: number; question: SceneQuestion }[] = [];
@@ -212,6 +221,12 @@ export class SoundAndSight {
     });
     return { ...packSlots(rows, { tokenizer, length, slots }), pixels, sound, asked };
   }
+}
+
+/** A value that is made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** Names of the numbers from 0 to 18. */

@@ -5,6 +5,8 @@
  * @module
  */
 export {
+  CLIP_BANDS,
+  CLIP_FRAMES,
   FRAMES_PER_TOKEN,
   QUESTION_KINDS,
   type QuestionKind,

@@ -100,7 +100,7 @@ Deno.test("batch() says where each question is answered", () => {
 });
 
 Deno.test("sceneFloors() show that questions need the senses that they are said to need", () => {
-  const data = new SoundAndSight({ seed: 3, train: 1200, test: 300 });
+  const data = new SoundAndSight({ seed: 3, train: 800, test: 200 });
   const floors = Object.fromEntries(sceneFloors(data).map((f) => [f.kind, f]));
   assertEquals([floors.digit.sound, floors.count.picture, floors.color.picture], [1, 1, 1]);
   for (const [kind, most] of [["digit", 0.25], ["count", 0.25], ["color", 0.35]] as const) {
