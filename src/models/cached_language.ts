@@ -22,6 +22,7 @@ import type { LvlmConfig } from "./config.ts";
 import { cacheWrites, disposeKvCache, type KvCache, makeKvCache, pastOf } from "./kv_cache.ts";
 import { placeImages } from "./llava.ts";
 import { applyLanguage, type Language } from "./lvlm.ts";
+import { featureCount, ReadRows, type RowNumbers } from "./read_rows.ts";
 
 /** A language model as it is called here: of a published or of the library's own model. */
 export interface LanguagePart {
@@ -66,14 +67,6 @@ interface Piece {
   readonly text: readonly number[] | Tensor;
 }
 
-/** Rows side by side: what the model is told about every position. */
-interface Rows {
-  readonly length: number;
-  readonly mask: number[];
-  readonly modality: number[];
-  readonly positions: number[];
-}
-
 type StepInputs = { token: Tensor; position: Tensor; start: Tensor };
 
 /**
@@ -92,19 +85,11 @@ export class CachedLanguage {
   /** Texts longer than this have other frequencies. */
   readonly #limit: number;
   #step: Compiled<StepInputs, { logits: Tensor; writes: Tensor[] }> | undefined;
-  /** Places taken. */
-  #used = 0;
-  /** Of every row, what lies in each place: 1, or 0 for padding; and its modality. */
-  readonly #masks: number[][];
-  readonly #modalities: number[][];
-  readonly #lengths: number[];
+  readonly #read: ReadRows;
+  /** What was read, where it may have to be read again. */
   #pieces: Piece[] = [];
   /** Tensors that the next computation needs and nothing after it. */
   readonly #passing: Tensor[] = [];
-  /** Of a single row: its tokens, the place of each, and its pictures. */
-  #tokens: number[] = [];
-  #places: number[] = [];
-  #images: Tensor[] = [];
 
   private constructor(model: LanguagePart, cache: KvCache, imageToken: number | undefined) {
     this.#model = model;
@@ -112,10 +97,7 @@ export class CachedLanguage {
     this.#imageToken = imageToken;
     const { ropeScaling } = model.config.language;
     this.#limit = ropeScaling?.kind === "longrope" ? ropeScaling.positions : Infinity;
-    const empty = () => Array.from({ length: cache.batch }, () => []);
-    this.#masks = empty();
-    this.#modalities = empty();
-    this.#lengths = new Array(cache.batch).fill(0);
+    this.#read = new ReadRows(cache.batch, imageToken);
   }
 
   /**
@@ -146,12 +128,12 @@ export class CachedLanguage {
 
   /** Places that are left in every row. */
   get room(): number {
-    return this.#cache.capacity - this.#used;
+    return this.#cache.capacity - this.#read.used;
   }
 
   /** Number of tokens that each row has. */
   get lengths(): readonly number[] {
-    return this.#lengths;
+    return this.#read.lengths;
   }
 
   /**
@@ -176,7 +158,7 @@ export class CachedLanguage {
     const filler = this.#imageToken === 0 ? 1 : 0;
     const padded = rows.map((row) => [...new Array(length - row.length).fill(filler), ...row]);
     const isImage = (token: number) => images.length > 0 && token === this.#imageToken;
-    const added = this.#describe(
+    const added = this.#read.next(
       rows.map((row) => [...new Array(length - row.length).fill(0), ...row.map(() => 1)]),
       padded.map((row) => row.map((token) => Number(isImage(token)))),
     );
@@ -188,10 +170,7 @@ export class CachedLanguage {
       x = placeImages(x, equal(ids, this.#imageToken!), features);
     }
     const logits = await this.#readEmbedded(x, added, images.length > 0 ? undefined : tokens);
-    if (rows.length === 1) {
-      rows[0].forEach((token, i) => this.#note(token, this.#used - rows[0].length + i));
-      this.#images.push(...images);
-    }
+    if (rows.length === 1) this.#read.addTokens(rows[0], images);
     return logits;
   }
 
@@ -218,7 +197,7 @@ export class CachedLanguage {
         { length: batch },
         (_, b) => Array.from({ length }, (_, i) => values[b * length + i]),
       );
-    const added = this.#describe(split(rows.mask), split(rows.modality));
+    const added = this.#read.next(split(rows.mask), split(rows.modality));
     return await this.#readEmbedded(rows.embeddings, added, undefined);
   }
 
@@ -236,20 +215,14 @@ export class CachedLanguage {
     leave = 0,
   ): Promise<Float32Array> {
     if (this.batch !== 1) throw new RangeError(`readWhole() is for one row, not ${this.batch}`);
-    const isImage = (at: number) => tokens[at] === this.#imageToken;
-    let same = 0;
-    while (same < tokens.length - 1 && tokens[same] === this.#tokens[same]) same++;
-    const other = images.findIndex((t, i) => i < this.#images.length && t !== this.#images[i]);
-    if (other >= 0) {
-      const kept = rowsIn(images.slice(0, other));
-      same = Math.min(same, [...tokens.keys()].filter(isImage)[kept]);
-    }
-    while (same > 0 && isImage(same) && isImage(same - 1)) same--; // no half of a picture
-    const taken = same === 0 ? 0 : this.#places[same - 1] + 1;
-    const ahead = tokens.length - same + leave;
-    this.#rewind(taken + ahead > this.#cache.capacity ? 0 : same);
-    const seen = this.#images.length;
-    return (await this.read([tokens.slice(this.#tokens.length)], images.slice(seen), leave))[0];
+    const read = this.#read, same = read.common(tokens, images);
+    const fits = read.placesOf(same) + tokens.length - same + leave <= this.#cache.capacity;
+    // Keys may have been turned by the frequencies of a longer text.
+    const turned = this.#limit < Infinity && same < read.tokens.length;
+    if (!fits || turned) this.reset();
+    else read.keep(same);
+    const rest = tokens.slice(read.tokens.length);
+    return (await this.read([rest], images.slice(read.imageCount), leave))[0];
   }
 
   /**
@@ -261,35 +234,34 @@ export class CachedLanguage {
    */
   async step(tokens: readonly (number | undefined)[]): Promise<Float32Array[]> {
     this.#checkRoom(1);
-    const ids = tokens.map((token) => token ?? 0);
-    const grown = this.#lengths.map((n, b) => n + (tokens[b] === undefined ? 0 : 1));
-    // An ended row stays where it is, so that the longest text is known to the frequencies.
-    const positions = grown.map((n) => Math.max(0, n - 1));
+    const read = this.#read, ids = tokens.map((token) => token ?? 0);
     const mask = tokens.map((token) => Number(token !== undefined));
-    if (this.#switches(Math.max(...grown))) {
-      const added = this.#describe(mask.map((m) => [m]), ids.map(() => [TEXT]));
+    const added = read.next(mask.map((m) => [m]), ids.map(() => [TEXT]));
+    if (this.#switches(added)) {
       const x = take(this.#model.language.embedding, this.#ids(ids, 1));
       const logits = await this.#readEmbedded(x, added, ids);
-      this.#note(ids[0], this.#used - 1);
+      if (ids.length === 1) read.addTokens(ids, []);
       return logits;
     }
+    // An ended row stays where it is, so that the longest text is known to the frequencies.
+    const positions = read.grown(added).map((n) => Math.max(0, n - 1));
     this.#step ??= this.#compileStep();
     const shape = [this.batch, 1];
     const { logits } = await this.#step({
       token: { data: Int32Array.from(ids), shape },
       position: { data: Int32Array.from(positions), shape },
-      start: { data: Int32Array.of(this.#used), shape: [1] },
+      start: { data: Int32Array.of(read.used), shape: [1] },
     });
     const reading = logits.data();
-    this.#lengths.splice(0, this.batch, ...grown);
-    this.#take({ length: 1, mask, modality: mask.map(() => TEXT), positions }, ids);
-    this.#note(ids[0], this.#used - 1);
+    this.#note(added, ids);
+    if (ids.length === 1) read.addTokens(ids, []);
     return rowsOf(await reading as Float32Array, this.batch);
   }
 
   /** Forgets everything; the memory stays. */
   reset(): void {
-    this.#forget(0, 0);
+    this.#read.keep(0);
+    this.#pieces = [];
   }
 
   /** Gives the memory back. */
@@ -311,7 +283,7 @@ export class CachedLanguage {
   #checkRoom(length: number): void {
     if (length <= this.room) return;
     throw new RangeError(
-      `the cache holds ${this.#cache.capacity} positions, ${this.#used} are taken: ${length} more ` +
+      `the cache holds ${this.#cache.capacity} positions, ${this.#read.used} are taken: ${length} more ` +
         `do not fit; open it with a larger capacity`,
     );
   }
@@ -332,7 +304,7 @@ export class CachedLanguage {
     if (strange !== undefined) {
       throw new RangeError(`token ${strange} is not in the vocabulary of ${vocabulary}`);
     }
-    const features = rowsIn(images);
+    const features = featureCount(images);
     const slots = rows.flat().filter((id) => id === this.#imageToken).length;
     if (features !== slots) {
       throw new RangeError(
@@ -341,61 +313,30 @@ export class CachedLanguage {
     }
   }
 
-  /** Positions of rows that go on from here. */
-  #describe(masks: number[][], modalities: number[][]): Rows {
-    const positions = masks.flatMap((mask, b) => {
-      let at = this.#lengths[b];
-      return mask.map((real) => real ? at++ : 0);
-    });
-    const length = masks[0].length;
-    return { length, mask: masks.flat(), modality: modalities.flat(), positions };
-  }
-
-  /** Whether the frequencies change as the longest text grows to `longest`. */
-  #switches(longest: number): boolean {
-    return this.#used > 0 && Math.max(...this.#lengths) <= this.#limit && longest > this.#limit;
+  /** Whether the frequencies change when these rows are read. */
+  #switches(added: RowNumbers): boolean {
+    const { used, lengths } = this.#read;
+    return used > 0 && Math.max(...lengths) <= this.#limit &&
+      Math.max(...this.#read.grown(added)) > this.#limit;
   }
 
   async #readEmbedded(
     x: Tensor,
-    added: Rows,
+    added: RowNumbers,
     tokens: readonly number[] | undefined,
   ): Promise<Float32Array[]> {
-    const { batch } = this;
-    const grown = this.#lengths.map((n, b) =>
-      n + sum(added.mask.slice(b * added.length, (b + 1) * added.length))
-    );
-    const again = this.#switches(Math.max(...grown));
-    const keep = this.#limit < Infinity && !tokens;
-    if (keep) await evaluate(x);
-    const earlier = this.#pieces, start = again ? 0 : this.#used;
-    if (!again) this.#lengths.splice(0, batch, ...grown);
-    this.#take(added, tokens ?? (keep ? x : []));
-    let inputs: Rows = added;
-    if (again) {
-      this.#lengths.fill(0);
-      inputs = this.#describe(this.#masks, this.#modalities);
-      this.#lengths.splice(0, batch, ...grown);
-      x = cat([...earlier.map((piece) => this.#embed(piece)), x], 1);
-    }
-    return await this.#forward(x, inputs, start);
+    if (this.#limit < Infinity && !tokens) await evaluate(x); // to be kept
+    const again = this.#switches(added), start = this.#read.used, earlier = this.#pieces;
+    this.#note(added, tokens ?? x);
+    if (!again) return await this.#forward(x, added, start);
+    const whole = cat([...earlier.map((piece) => this.#embed(piece)), x], 1);
+    return await this.#forward(whole, this.#read.all(), 0);
   }
 
-  /** Notes what will lie in the next places. */
-  #take(added: Rows, text: Piece["text"]): void {
-    const { length, mask, modality } = added;
-    for (let b = 0; b < this.batch; b++) {
-      this.#masks[b].push(...mask.slice(b * length, (b + 1) * length));
-      this.#modalities[b].push(...modality.slice(b * length, (b + 1) * length));
-    }
-    this.#used += length;
-    if (this.#limit < Infinity) this.#pieces = [...this.#pieces, { length, text }];
-  }
-
-  #note(token: number, place: number): void {
-    if (this.batch !== 1) return;
-    this.#tokens.push(token);
-    this.#places.push(place);
+  /** Notes what lies in the next places. */
+  #note(added: RowNumbers, text: Piece["text"]): void {
+    this.#read.add(added);
+    if (this.#limit < Infinity) this.#pieces = [...this.#pieces, { length: added.length, text }];
   }
 
   #embed({ length, text }: Piece): Tensor {
@@ -411,7 +352,7 @@ export class CachedLanguage {
   }
 
   /** Computes positions from `start` on and writes them into the cache. */
-  async #forward(x: Tensor, rows: Rows, start: number): Promise<Float32Array[]> {
+  async #forward(x: Tensor, rows: RowNumbers, start: number): Promise<Float32Array[]> {
     const { positions, mask, modality, length } = rows;
     const at = tensor(Int32Array.of(start));
     const { logits, writes } = this.#apply(
@@ -470,37 +411,9 @@ export class CachedLanguage {
       );
     });
   }
-
-  /** Keeps the first tokens of a single row. */
-  #rewind(count: number): void {
-    if (count === this.#tokens.length) return;
-    // Keys may have been turned by the frequencies of a longer text.
-    const kept = this.#limit < Infinity ? 0 : count;
-    this.#forget(kept === 0 ? 0 : this.#places[kept - 1] + 1, kept);
-  }
-
-  /** Keeps the first places, of which a single row fills some with tokens. */
-  #forget(places: number, tokens: number): void {
-    this.#used = places;
-    for (const list of [...this.#masks, ...this.#modalities]) list.length = places;
-    this.#lengths.fill(tokens);
-    this.#tokens.length = tokens;
-    this.#places.length = tokens;
-    const slots = this.#tokens.filter((token) => token === this.#imageToken).length;
-    let seen = 0;
-    this.#images = this.#images.filter((t) => (seen += t.shape[0]) <= slots);
-    this.#pieces = [];
-  }
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 function rowsOf(values: Float32Array, count: number): Float32Array[] {
   const width = values.length / count;
   return Array.from({ length: count }, (_, b) => values.subarray(b * width, (b + 1) * width));
-}
-
-/** Features of all pictures together. */
-function rowsIn(images: readonly Tensor[]): number {
-  return sum(images.map((t) => t.shape[0]));
 }

@@ -55,8 +55,8 @@ export interface GeneratedPiece {
 }
 
 const MAX_TOKENS = 256;
-/** Padding that a cache adds to a prompt, at most. */
-const SLACK = 16;
+/** Capacities are multiples of this, so that prompts of about one length share their kernels. */
+const CAPACITY_STEP = 64;
 
 /**
  * Checks the options of generation.
@@ -224,7 +224,7 @@ export async function* generateSteps(
     const longest = Math.max(...rows.map((tokens) => tokens.length));
     using cached = await CachedLanguage.open(model, {
       batch: rows.length,
-      capacity: longest + SLACK + Math.max(...most),
+      capacity: Math.ceil((longest + Math.max(...most)) / CAPACITY_STEP) * CAPACITY_STEP,
       imageToken: model.image?.token,
     });
     const images = ready.flatMap(({ features }) => features);

@@ -13,6 +13,7 @@ import {
   sizeIn,
   withDefaults,
 } from "./published_config.ts";
+import type { PublishedTokenizer } from "./published_tokenizer.ts";
 
 /** From text to tokens and back: a published tokenizer, or the library's own of whole words. */
 export interface TextTokenizer {
@@ -72,8 +73,17 @@ export function textModel(loaded: Published): TextModel {
     config: language.config,
     endIds: named ?? (tokenizer?.endId === undefined ? [] : [tokenizer.endId]),
     contextLength: sizeIn(known, "max_position_embeddings"),
-    ...(tokenizer && { tokenizer }),
+    ...(tokenizer && { tokenizer: readable(tokenizer) }),
     ...rest,
+  };
+}
+
+/** Models have more tokens than their tokenizers: what is no token has no text. */
+function readable(tokenizer: PublishedTokenizer): TextTokenizer {
+  return {
+    encode: tokenizer.encode,
+    decode: (ids) => tokenizer.decode(ids.filter((id) => tokenizer.token(id) !== undefined)),
+    id: tokenizer.id,
   };
 }
 

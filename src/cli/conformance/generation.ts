@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { compile, type HostTensor, type Tensor } from "../../tensor/mod.ts";
+import { type AnyPublished, CachedLanguage, imageFeatures } from "../../models/mod.ts";
+import { largestAt } from "../../models/sampling.ts";
+import {
+  compile,
+  evaluate,
+  type HostTensor,
+  narrow,
+  squeeze,
+  type Tensor,
+} from "../../tensor/mod.ts";
 import type { FileEntry } from "./folder.ts";
 import type { Given, Model } from "./model_results.ts";
 
@@ -60,4 +69,46 @@ export async function generateGreedily(
   }
   logitsOf.dispose();
   return texts.flatMap((text) => text.slice(start));
+}
+
+/**
+ * The same with a cache: the texts are read once, then one token at a time.
+ *
+ * @param given inputs of texts, perhaps with pictures, whose tokens are there already
+ * @returns `[B, count]` row by row
+ */
+export async function generateCached(
+  { kind, model }: AnyPublished,
+  given: Given,
+  count: number,
+): Promise<number[]> {
+  if (kind === "vision") throw new TypeError("a vision tower writes no text");
+  const [batch, length] = given.input_ids.shape;
+  const ids = await given.input_ids.data(), mask = await given.attention_mask?.data();
+  const texts = Array.from(
+    { length: batch },
+    (_, b) =>
+      Array.from({ length }, (_, i) => b * length + i)
+        .filter((at) => mask?.[at] !== 0).map((at) => Number(ids[at])),
+  );
+  const images = kind === "llava" && given.pixel_values
+    ? imageFeatures(model, given.pixel_values)
+    : undefined;
+  const each = Array.from(
+    { length: images?.shape[0] ?? 0 },
+    (_, i) => squeeze(narrow(images!, 0, i, 1), 0),
+  );
+  await evaluate(...each);
+  using cached = await CachedLanguage.open(kind === "llava" ? model.text : model, {
+    batch,
+    capacity: Math.max(...texts.map((text) => text.length)) + count,
+    imageToken: kind === "llava" ? model.imageToken : undefined,
+  });
+  const written: number[][] = texts.map(() => []);
+  for (let logits = await cached.read(texts, each);;) {
+    const next = logits.map(largestAt);
+    next.forEach((token, b) => written[b].push(token));
+    if (written[0].length === count) return written.flat();
+    logits = await cached.step(next);
+  }
 }

@@ -6,14 +6,14 @@
  * @module
  */
 import { join } from "node:path";
-import { loadPublished, tokenTypes } from "../../models/mod.ts";
+import { type AnyPublished, loadPublished, tokenTypes } from "../../models/mod.ts";
 import { compile, gradients, sub, type Tensor } from "../../tensor/mod.ts";
 import { topological } from "../../tensor/grad.ts";
 import { AdamW } from "../../train/optimizer.ts";
 import type { Case } from "./case.ts";
 import { compare, type Comparison, expected, type Numbers } from "./compare.ts";
 import { type FileEntry, type Folder, objectAt } from "./folder.ts";
-import { generateGreedily } from "./generation.ts";
+import { generateCached, generateGreedily } from "./generation.ts";
 import { type Given, givenOf, type Model, modelOf } from "./model_results.ts";
 import { routerResults } from "./router_results.ts";
 
@@ -21,13 +21,14 @@ import { routerResults } from "./router_results.ts";
 interface Loaded {
   readonly weights: ReadonlyMap<string, Tensor>;
   readonly model: Model;
+  readonly published: AnyPublished;
 }
 
 /** Reads the model beside a file. */
 async function load(folder: Folder, group: string): Promise<Loaded> {
   // Gradients are compared by published names.
   const published = await loadPublished(join(folder.path, group), { join: false });
-  return { weights: published.weights, model: modelOf(published) };
+  return { weights: published.weights, model: modelOf(published), published };
 }
 
 /** A result of a model, read. */
@@ -76,7 +77,7 @@ function countedRows(
 
 /** A forward pass: everything that the file holds. */
 async function runForward(folder: Folder, file: FileEntry, group: string): Promise<Comparison[]> {
-  const { model } = await load(folder, group);
+  const { model, published } = await load(folder, group);
   const data = folder.open(file), given = givenOf(file, data);
   const { tensors, routings } = model.results(given, file);
   const mask = given.attention_mask && {
@@ -97,6 +98,9 @@ async function runForward(folder: Folder, file: FileEntry, group: string): Promi
       const want = expected(file, data, whole), start = givenOf(file, data, "in.generate.");
       const values = await generateGreedily(model, start, file, want.shape.at(-1)!);
       comparisons.push(compare({ shape: want.shape, values }, want));
+      const cached = await generateCached(published, start, want.shape.at(-1)!);
+      const again = { ...want, name: `${whole} with a cache` };
+      comparisons.push(compare({ shape: want.shape, values: cached }, again));
     } else {
       const message = "the model does not compute it";
       comparisons.push({ name: whole, passed: false, allowance: false, message });
