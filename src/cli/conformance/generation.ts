@@ -105,7 +105,7 @@ export async function generateCached(
     imageToken: kind === "llava" ? model.imageToken : undefined,
   });
   const written: number[][] = texts.map(() => []);
-  for (let logits = await cached.read(texts, each);;) {
+  for (let logits = await cached.read(texts, each, count);;) {
     const next = logits.map(largestAt);
     next.forEach((token, b) => written[b].push(token));
     if (written[0].length === count) return written.flat();
