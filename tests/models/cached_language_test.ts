@@ -1,15 +1,20 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  applyLvlm,
   applyPublishedLanguage,
   CachedLanguage,
   kvCacheBytes,
   loadPublished,
+  lvlmTextModel,
   type PublishedLanguage,
   publishedLanguage,
+  seeImages,
 } from "../../src/models/mod.ts";
 import { cat, Random, take, tensor } from "../../src/tensor/mod.ts";
 import { assertClose, read, session } from "../nn/shared.ts";
 import { LLAMA, llamaShapes, randomWeights } from "./published_shared.ts";
+import { inputsOf, mixture, packed, segment, SLOTS, thimble, TOKENIZER } from "./shared.ts";
+import { moiie } from "../../src/moe/mod.ts";
 
 const MODELS = new URL("../../fixtures/torch/models/", import.meta.url).pathname;
 const OFFICIAL = new URL("../../fixtures/torch/moiie_official/", import.meta.url).pathname;
@@ -141,6 +146,22 @@ Deno.test("a cached MoIIE routes the image tokens of its prompt as images, what 
   const [asText] = await wanted([[], []]);
   const [asImage] = await exact.readEmbedded({ ...rows, modality: seen.flat() });
   assert(asText.some((v, i) => Math.abs(v - asImage[i]) > 1e-3));
+});
+
+Deno.test("a cached miniature says what the whole model says of a picture and a question", async () => {
+  const model = await mixture(thimble({ ffn: moiie(), visionBoundary: "shifted" }));
+  const asked = segment(new Random(8), 5, 2), row = packed([[asked]], 16);
+  const { logits } = applyLvlm(model, inputsOf(row));
+  const pixels = tensor(row.pixels, { shape: [3, 16, 16] });
+  const text = lvlmTextModel(model, TOKENIZER), [features] = await seeImages(text, [pixels]);
+  const [all] = await read(logits), width = logits.shape[1];
+  const wanted = (at: number) => all.slice((SLOTS + at) * width, (SLOTS + at + 1) * width);
+  const { image } = TOKENIZER;
+  using cached = await CachedLanguage.open(text, { capacity: 32, imageToken: image });
+  const prompt = [...new Array(SLOTS).fill(image), ...asked.prompt];
+  assertClose((await cached.read([prompt], [features]))[0], wanted(4), TOLERANCE, "prompt");
+  assertClose((await cached.step([asked.answer[0]]))[0], wanted(5), TOLERANCE, "first step");
+  assertClose((await cached.step([asked.answer[1]]))[0], wanted(6), TOLERANCE, "second step");
 });
 
 Deno.test("a cached model with a sliding window forgets what the recomputed one forgets", async () => {
