@@ -11,22 +11,22 @@ export interface SceneFloor {
   readonly answers: number;
   /** Of the question's words alone. */
   readonly neither: number;
-  /** Of the words and all that the picture shows: number of squares and colour. */
+  /** Of the words and what the picture shows: the number of squares, or the colour. */
   readonly picture: number;
   /** Of the words and the spoken digit. */
   readonly sound: number;
 }
 
-/** What is known of a scene. */
-const KNOWN = {
-  neither: () => "",
-  picture: ({ count, color }: Scene) => `${count} ${color}`,
-  sound: ({ digit }: Scene) => `${digit}`,
-} as const;
+/** What may be known of a scene besides a question's words; of a picture the one thing that helps more. */
+const KNOWN: Readonly<Record<"neither" | "picture" | "sound", readonly (keyof Scene)[]>> = {
+  neither: [],
+  picture: ["count", "color"],
+  sound: ["digit"],
+};
 
 /**
  * Floors of every kind of question in the test split, of scenes that have sound and picture: the answer
- * that was most frequent in training where the same was known.
+ * that was most frequent in training where the same was known (or with the same words, if it never was).
  */
 export function sceneFloors(data: SoundAndSight): SceneFloor[] {
   const scenes = (split: "train" | "test"): Scene[] =>
@@ -41,15 +41,21 @@ export function sceneFloors(data: SoundAndSight): SceneFloor[] {
           .map(({ question, answer }) => ({ scene, question, answer }))
       );
     const asked = of(test), seen = of(train);
-    const share = (known: (scene: Scene) => string): number => {
-      const best = new Map(
-        [...Map.groupBy(seen, ({ scene, question }) => `${question} ${known(scene)}`)]
-          .map(([key, all]) => [key, mostFrequent(all.map(({ answer }) => answer))]),
+    const best = (fact?: keyof Scene) => {
+      const key = ({ scene, question }: (typeof seen)[number]) =>
+        fact ? `${question} ${scene[fact]}` : question;
+      const answers = new Map(
+        [...Map.groupBy(seen, key)].map(([k, all]) => [k, mostFrequent(all.map((q) => q.answer))]),
       );
-      const right = asked.filter(({ scene, question, answer }) =>
-        best.get(`${question} ${known(scene)}`) === answer
+      return (q: (typeof seen)[number]) => answers.get(key(q));
+    };
+    const byWords = best();
+    const share = (facts: readonly (keyof Scene)[]): number => {
+      const guesses = facts.length === 0 ? [byWords] : facts.map(best);
+      const rights = guesses.map((guess) =>
+        asked.filter((q) => (guess(q) ?? byWords(q)) === q.answer).length
       );
-      return right.length / asked.length;
+      return Math.max(...rights) / asked.length;
     };
     return {
       kind,
