@@ -73,8 +73,10 @@ export {
   readPicture,
 } from "./src/data/mod.ts";
 export {
+  exampleBatches,
   fitPublished,
   publishedBatches,
+  publishedInputs,
   type Recipe,
   type Run,
   threeStage,
@@ -156,6 +158,7 @@ export {
   timeTable,
   train,
   trainingLoadFigure,
+  trainPublished,
   trainStudy,
 } from "./src/notebook/mod.ts";
 export * as plot from "./src/plot/mod.ts";

@@ -57,6 +57,7 @@ export {
 } from "./published_language.ts";
 export { publishedShapes, type ShapeOf } from "./published_shapes.ts";
 export * from "./published_tokenizer.ts";
+export * from "./published_summary.ts";
 export * from "./published_vision.ts";
 export * from "./rope.ts";
 export * from "./safetensors.ts";

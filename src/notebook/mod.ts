@@ -80,5 +80,6 @@ export {
 } from "./study_tables.ts";
 export { type Table, table } from "./table.ts";
 export { tensorFigure } from "./tensor.ts";
+export { type LivePublishedRun, trainPublished } from "./train_published.ts";
 export { curvesOf, type LiveRun, train, type TrainOptions } from "./train.ts";
 export { accuracyTable, answerSheet, summary } from "./tables.ts";

@@ -5,7 +5,7 @@
  */
 
 import { encodePng } from "../data/mod.ts";
-import { type Lvlm, summarize } from "../models/mod.ts";
+import { type AnyPublished, type Lvlm, summarize, summarizePublished } from "../models/mod.ts";
 import { percent, sampleGrid } from "../plot/mod.ts";
 import type { Answer, FamilyAccuracy } from "../study/mod.ts";
 import { type Table, table } from "./table.ts";
@@ -13,10 +13,13 @@ import { type Table, table } from "./table.ts";
 /**
  * A model in numbers: its parts, their sizes, all parameters and those that one token uses.
  *
- * @param model The model, before or after it got its experts: the configuration counts.
+ * @param model The library's own, before or after it got its experts: the configuration counts; or a
+ * loaded checkpoint, whose tensors are counted.
  */
-export function summary(model: Lvlm): Table {
-  const { rows, total, active } = summarize(model.config);
+export function summary(model: Lvlm | AnyPublished): Table {
+  const { rows, total, active } = "kind" in model
+    ? summarizePublished(model)
+    : summarize(model.config);
   return table(
     ["part", "sizes", "parameters", "used by a token"],
     [...rows.map((r) => [r.part, r.shape, r.total, r.active]), ["all", "", total, active]],

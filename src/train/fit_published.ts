@@ -29,6 +29,7 @@ import {
   notEqual,
   reshape,
   type Tensor,
+  tensor,
   where,
 } from "../tensor/mod.ts";
 import type { ParameterGroup } from "./flat_parameters.ts";
@@ -174,6 +175,17 @@ function inputsOf(model: PublishedLvlm, batch: PublishedBatch): Record<string, H
     ...Object.fromEntries(Object.entries(given).map(([name, data]) => [name, { data, shape }])),
     ...(pixels && pixels.data.length > 0 && { pixels }),
   };
+}
+
+/** A batch as inputs of `applyPublished()` and `upcycleReceipt()`. */
+export function publishedInputs(
+  published: PublishedLvlm | AnyPublished,
+  batch: PublishedBatch,
+): PublishedModelInputs {
+  const { labels: _, ...given } = inputsOf(ownerOf(published), batch);
+  return Object.fromEntries(
+    Object.entries(given).map(([name, { data, shape }]) => [name, tensor(data, { shape })]),
+  );
 }
 
 /** The next item of either kind of stream. */

@@ -5,6 +5,7 @@
  * @module
  */
 export * from "./checkpoint.ts";
+export * from "./example_batches.ts";
 export * from "./fit.ts";
 export * from "./fit_published.ts";
 export * from "./flat_parameters.ts";
