@@ -7,17 +7,22 @@
 import { type Shape, unknownName } from "../tensor/mod.ts";
 import type { GenerationConfig, PreprocessorFile } from "./checkpoint_files.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint_folder.ts";
+import type { DeviceLimits } from "./device_limits.ts";
 import { hubCheckpoint, hubId, type HubOptions } from "./hub.ts";
 import { type Llava, publishedLlava } from "./llava.ts";
 import { LANGUAGE_TYPES, type PublishedConfig } from "./published_config.ts";
 import { checkTensors, loadTensors, type WeightOptions } from "./load_weights.ts";
+import { plan } from "./memory_plan.ts";
 import { type PublishedLanguage, publishedLanguage, type Weights } from "./published_language.ts";
 import { publishedShapes, TWO_TOWER_TYPES, visionPart } from "./published_shapes.ts";
 import { type PublishedTokenizer, publishedTokenizer } from "./published_tokenizer.ts";
 import { type PublishedVision, publishedVision, VISION_TYPES } from "./published_vision.ts";
 
 /** Options of {@linkcode loadPublished}. */
-export interface LoadOptions extends WeightOptions, HubOptions {}
+export interface LoadOptions extends WeightOptions, HubOptions {
+  /** Limits that decide whether the model fits. Default those of the session's device. */
+  readonly device?: DeviceLimits;
+}
 
 /** A model of a checkpoint, by what it is. */
 export type AnyPublished =
@@ -103,6 +108,7 @@ export async function loadPublished(
   const config = checkpoint.config();
   const expected = publishedShapes(config, (name) => shapeIn(checkpoint, name));
   const unused = checkTensors(checkpoint, expected);
+  refuseTooLarge(path, config, options);
   const files = checkpoint.tokenizerFiles();
   const beside = {
     tokenizer: files && publishedTokenizer(files),
@@ -137,6 +143,23 @@ export async function checkpointPath(source: string, options: HubOptions = {}): 
     if (!isMissing) throw error;
     throw new Deno.errors.NotFound(`there is no checkpoint ${source}, and it is no "owner/name"`);
   }
+}
+
+/** @throws {RangeError} with the numbers, if the device cannot hold a model. */
+function refuseTooLarge(
+  path: string,
+  config: PublishedConfig,
+  { dtype = "f32", device }: LoadOptions,
+): void {
+  const { reasons, device: judge } = plan(config, { dtype, device });
+  if (reasons.length === 0) return;
+  const half = dtype === "f32" ? 'load it with dtype "f16", or ' : "";
+  throw new RangeError(
+    `${path} does not fit ${judge!.name}: ${
+      reasons.join("; ")
+    }; ${half}run it layer by layer with ` +
+      `streamLayers()`,
+  );
 }
 
 function shapeIn(checkpoint: Checkpoint, name: string): Shape | undefined {

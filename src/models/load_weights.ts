@@ -78,65 +78,107 @@ export function checkTensors(
   return extra;
 }
 
-/**
- * Reads tensors onto the device of the current session.
- *
- * @param names the published tensors to read
- * @returns the tensors by name: joined ones as `joinedTensors()` calls them
- * @throws {RangeError} if one is larger than the device can bind, or beyond the range of f16.
- * @throws {Error} if the device has not enough memory; nothing is read then.
- */
-export async function loadTensors(
-  checkpoint: Checkpoint,
-  names: Iterable<string>,
-  options: WeightOptions = {},
-): Promise<Map<string, Tensor>> {
-  const { dtype = "f32", join = true, progress } = options;
-  const shapes = new Map([...names].map((name) => [name, checkpoint.entry(name).shape]));
-  const wanted: JoinedTensor[] = join
-    ? joinedTensors(shapes)
-    : [...shapes].map(([name, shape]) => ({ name, shape, parts: [name] }));
-  const made = wanted.map(({ name, shape, parts }) => {
-    const t = placeholder(shape, dtype, name);
-    t.owner = "parameters";
-    return { t, parts };
-  });
-  await takeMemory(made.map(({ t }) => t));
-  const copy = new Copy(checkpoint, dtype, progress, [...shapes.keys()]);
-  try {
-    for (const { t, parts } of made) await copy.tensor(t, parts);
-    await copy.end();
-  } catch (error) {
-    for (const { t } of made) t.dispose();
-    throw error;
-  }
-  return new Map(made.map(({ t }) => [t.name!, t]));
+/** Rows of a tensor, along its first axis. */
+export interface RowRange {
+  /** First row. */
+  readonly from: number;
+  /** How many. */
+  readonly count: number;
 }
 
-/** The way of tensors from a checkpoint to the device. */
-class Copy {
+/** Elements of a published tensor. */
+interface Part {
+  readonly name: string;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Reads tensors of a checkpoint onto the device, any number of times with the same host memory. */
+export class TensorLoader {
   readonly #checkpoint: Checkpoint;
+  readonly #options: WeightOptions;
   readonly #converter: WeightConverter;
-  readonly #progress: WeightOptions["progress"];
-  readonly #total: number;
+  #total = 0;
   #done = 0;
   #underWay = 0;
   #copied: Promise<void> = Promise.resolve();
 
-  constructor(
-    checkpoint: Checkpoint,
-    dtype: WeightDType,
-    progress: WeightOptions["progress"],
-    names: readonly string[],
-  ) {
+  /** @param checkpoint stays the caller's to close */
+  constructor(checkpoint: Checkpoint, options: WeightOptions = {}) {
     this.#checkpoint = checkpoint;
-    this.#converter = new WeightConverter(dtype);
-    this.#progress = progress;
-    this.#total = names.reduce((sum, name) => sum + checkpoint.entry(name).bytes, 0);
+    this.#options = options;
+    this.#converter = new WeightConverter(options.dtype ?? "f32");
   }
 
-  /** Copies published tensors, one after the other, into one that has memory. */
-  async tensor(t: Tensor, parts: readonly string[]): Promise<void> {
+  /** Reads whole tensors; see {@linkcode loadTensors}. */
+  async load(names: Iterable<string>): Promise<Map<string, Tensor>> {
+    const shapes = new Map([...names].map((name) => [name, this.#checkpoint.entry(name).shape]));
+    const wanted: JoinedTensor[] = this.#options.join ?? true
+      ? joinedTensors(shapes)
+      : [...shapes].map(([name, shape]) => ({ name, shape, parts: [name] }));
+    const made = await this.#read(wanted.map(({ name, shape, parts }) => ({
+      name,
+      shape,
+      parts: parts.map((part) => ({ name: part, from: 0, count: sizeOf(shapes.get(part)!) })),
+    })));
+    return new Map(made.map((t) => [t.name!, t]));
+  }
+
+  /**
+   * Reads rows of one tensor, in the order of the ranges.
+   *
+   * @returns `[all rows, …]`
+   * @throws {RangeError} if there are no such rows, and as {@linkcode loadTensors}.
+   */
+  async rows(name: string, ranges: readonly RowRange[]): Promise<Tensor> {
+    const [most, ...rest] = this.#checkpoint.entry(name).shape, size = sizeOf(rest);
+    const wrong = ranges.find(({ from, count }) =>
+      !(from >= 0 && count >= 0 && from + count <= most)
+    );
+    if (wrong) {
+      const { from, count } = wrong;
+      throw new RangeError(`${name} has ${most} rows, not ${count} from row ${from} on`);
+    }
+    const parts = ranges.map(({ from, count }) => ({
+      name,
+      from: from * size,
+      count: count * size,
+    }));
+    const rows = ranges.reduce((sum, { count }) => sum + count, 0);
+    return (await this.#read([{ name, shape: [rows, ...rest], parts }]))[0];
+  }
+
+  async #read(
+    wanted: readonly { name: string; shape: Shape; parts: readonly Part[] }[],
+  ): Promise<Tensor[]> {
+    const made = wanted.map(({ name, shape }) => {
+      const t = placeholder(shape, this.#options.dtype ?? "f32", name);
+      t.owner = "parameters";
+      return t;
+    });
+    await takeMemory(made);
+    this.#done = 0;
+    this.#total = wanted.flatMap(({ parts }) => parts)
+      .reduce((sum, { name, count }) => sum + count * this.#widthOf(name), 0);
+    try {
+      for (const [i, { parts }] of wanted.entries()) await this.#fill(made[i], parts);
+      await this.#pace();
+      await this.#copied;
+    } catch (error) {
+      for (const t of made) t.dispose();
+      throw error;
+    }
+    return made;
+  }
+
+  /** Bytes of an element in the file. */
+  #widthOf(name: string): number {
+    const { bytes, shape } = this.#checkpoint.entry(name);
+    return bytes / Math.max(1, sizeOf(shape));
+  }
+
+  /** Copies parts of published tensors, one after the other, into one that has memory. */
+  async #fill(t: Tensor, parts: readonly Part[]): Promise<void> {
     const { values } = this.#converter;
     let sent = 0, filled = 0;
     const send = async () => {
@@ -146,12 +188,11 @@ class Copy {
       filled = 0;
       if (this.#underWay >= UNDER_WAY) await this.#pace();
     };
-    for (const name of parts) {
-      const { dtype, bytes, shape } = this.#checkpoint.entry(name);
-      const size = sizeOf(shape), width = bytes / size;
+    for (const { name, from, count: size } of parts) {
+      const { dtype } = this.#checkpoint.entry(name), width = this.#widthOf(name);
       for (let begin = 0; begin < size;) {
-        const count = Math.min(PIECE - filled, size - begin), from = begin * width;
-        const read = (into: Uint8Array) => this.#checkpoint.readInto(name, from, into);
+        const count = Math.min(PIECE - filled, size - begin), at = (from + begin) * width;
+        const read = (into: Uint8Array) => this.#checkpoint.readInto(name, at, into);
         this.#converter.convert(name, dtype, filled, count, read);
         begin += count;
         filled += count;
@@ -171,12 +212,23 @@ class Copy {
     this.#copied = currentSession().gpu.idle();
     this.#copied.catch(() => {}); // thrown where it is waited for
     this.#underWay = 0;
-    this.#progress?.(this.#done, this.#total);
+    this.#options.progress?.(this.#done, this.#total);
   }
+}
 
-  /** Waits for the last pieces. */
-  async end(): Promise<void> {
-    await this.#pace();
-    await this.#copied;
-  }
+/**
+ * Reads tensors onto the device of the current session.
+ *
+ * @param names the published tensors to read
+ * @returns the tensors by name: joined ones as `joinedTensors()` calls them
+ * @throws {RangeError} if one is larger than the device can bind, or beyond the range of f16.
+ * @throws {TypeError} if one holds no floats. @throws {Error} if the device has not enough memory;
+ * nothing is read then.
+ */
+export async function loadTensors(
+  checkpoint: Checkpoint,
+  names: Iterable<string>,
+  options: WeightOptions = {},
+): Promise<Map<string, Tensor>> {
+  return await new TensorLoader(checkpoint, options).load(names);
 }

@@ -15,6 +15,7 @@ export {
 export * from "./cached_language.ts";
 export * from "./config.ts";
 export * from "./encoder.ts";
+export { type DeviceLimits, limitsOf } from "./device_limits.ts";
 export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
@@ -36,6 +37,7 @@ export * from "./load_published.ts";
 export * from "./load_weights.ts";
 export * from "./joined_weights.ts";
 export * from "./lvlm.ts";
+export { type MemoryOptions, MemoryPlan, type MemoryRow, plan } from "./memory_plan.ts";
 export * from "./merge.ts";
 export type { LanguageOwner, PublishedLvlm, Remade } from "./model_tree.ts";
 export * from "./multimodal.ts";
@@ -69,6 +71,7 @@ export {
   type WrittenWeights,
 } from "./safetensors_stream.ts";
 export { sampleToken, type SamplingOptions } from "./sampling.ts";
+export * from "./stream_layers.ts";
 export { type CountedConfig, summarize, type Summary, type SummaryRow } from "./summary.ts";
 export * from "./templates.ts";
 export {

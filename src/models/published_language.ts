@@ -21,6 +21,7 @@ import {
   embed,
   type Language,
   type LanguageBlock,
+  type LanguageInputs,
   type LvlmOutputs,
 } from "./lvlm.ts";
 import {
@@ -243,6 +244,15 @@ export function applyPublishedLanguage(
   const { tokens, embeddings } = inputs;
   const x = embeddings ?? (tokens && embed(language, tokens, undefined));
   if (!x) throw new RangeError("applyPublishedLanguage: give tokens or embeddings");
+  return applyLanguage(language, config, x, completeInputs(x, inputs), options);
+}
+
+/**
+ * Inputs with their defaults. @param x the embeddings `[B, T, D]`
+ *
+ * @throws {RangeError} if shapes do not fit.
+ */
+export function completeInputs(x: Tensor, inputs: PublishedInputs): LanguageInputs {
   const [batch, length] = x.shape, shape = [batch, length];
   for (const [name, t] of Object.entries(inputs)) {
     if (t && t.shape.slice(0, 2).join() !== shape.join()) {
@@ -250,13 +260,13 @@ export function applyPublishedLanguage(
     }
   }
   const valid = inputs.mask ?? full(shape, 1, "i32");
-  return applyLanguage(language, config, x, {
-    tokens: tokens ?? zeros(shape, "i32"),
+  return {
+    tokens: inputs.tokens ?? zeros(shape, "i32"),
     positions: inputs.positions ?? iota(shape, 1),
     segments: where(equal(valid, 0), -1, zeros(shape, "i32")),
     modality: inputs.modality ?? full(shape, TEXT, "i32"),
     valid,
-  }, options);
+  };
 }
 
 /** `[B, T]` i32 modality of tokens: image where they are the image token. */
