@@ -103,7 +103,7 @@ export class TensorLoader {
   #underWay = 0;
   #copied: Promise<void> = Promise.resolve();
 
-  /** @param checkpoint stays the caller's to close */
+  /** Reads from a checkpoint, which stays the caller's to close. */
   constructor(checkpoint: Checkpoint, options: WeightOptions = {}) {
     this.#checkpoint = checkpoint;
     this.#options = options;

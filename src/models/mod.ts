@@ -20,6 +20,7 @@ export * from "./experts_named.ts";
 export * from "./extract.ts";
 export * from "./flops.ts";
 export { hubCheckpoint, type HubId, hubId, type HubOptions } from "./hub.ts";
+export type { DownloadOptions } from "./hub_download.ts";
 export {
   type EndReason,
   generate,
