@@ -9,7 +9,7 @@
  */
 
 /** How elements are joined. A state is one number, or two for logsumexp. */
-interface Rule {
+export interface Rule {
   /** Type of the state, from the type of the elements. */
   state: (type: string) => string;
   start: (type: string) => string;
@@ -19,8 +19,8 @@ interface Rule {
   join: (a: string, b: string) => string;
   /** Adds, so that rounding errors pile up. */
   adds: boolean;
-  /** Expression of the result from `acc`. */
-  result: string;
+  /** Expression of the result from the state named. */
+  result: (acc: string) => string;
 }
 
 const LOWEST: Record<string, string> = {
@@ -31,16 +31,17 @@ const LOWEST: Record<string, string> = {
 const HIGHEST: Record<string, string> = { f32: "inf()", i32: "2147483647i", u32: "0xffffffffu" };
 
 /**
- * The running pair of a softmax: largest so far, and sum of exp relative to it. Elements of -inf are
- * skipped so that inf - inf never happens (Milakov and Gimelshein 2018, "Online normalizer
- * calculation for softmax").
+ * The running pair of a softmax: largest so far, and sum of exp relative to it (Milakov and Gimelshein
+ * 2018, "Online normalizer calculation for softmax"). The largest starts as a finite number, so that
+ * elements of -inf add nothing and inf - inf never happens. Of the new and the old largest one is the
+ * larger by some amount, so one exp of it serves both cases.
  */
 const SOFTMAX_PAIR = {
   state: () => "vec2f",
   start: () => "vec2f(-3.4028234e38f, 0.0f)",
   take: (acc: string) =>
-    `let top = max(${acc}.x, v); ${acc} = vec2f(top, ` +
-    `select(${acc}.y * exp(${acc}.x - top) + exp(v - top), ${acc}.y, v < -3.4028234e38f));`,
+    `let beyond = v - ${acc}.x; let less = exp(-abs(beyond)); ${acc} = ` +
+    `select(vec2f(${acc}.x, ${acc}.y + less), vec2f(v, fma(${acc}.y, less, 1.0f)), beyond > 0.0f);`,
   join: (a: string, b: string) =>
     `let top = max(${a}.x, ${b}.x); ` +
     `${a} = vec2f(top, ${a}.y * exp(${a}.x - top) + ${b}.y * exp(${b}.x - top));`,
@@ -55,7 +56,7 @@ export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
     take: (acc) => `${acc} = ${acc} + v;`,
     join: (a, b) => `${a} = ${a} + ${b};`,
     adds: true,
-    result: "acc",
+    result: (acc) => acc,
   },
   prod: {
     state: (t) => t,
@@ -63,7 +64,7 @@ export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
     take: (acc) => `${acc} = ${acc} * v;`,
     join: (a, b) => `${a} = ${a} * ${b};`,
     adds: false,
-    result: "acc",
+    result: (acc) => acc,
   },
   max: {
     state: (t) => t,
@@ -71,7 +72,7 @@ export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
     take: (acc) => `${acc} = max(${acc}, v);`,
     join: (a, b) => `${a} = max(${a}, ${b});`,
     adds: false,
-    result: "acc",
+    result: (acc) => acc,
   },
   min: {
     state: (t) => t,
@@ -79,10 +80,13 @@ export const REDUCE_RULES: Readonly<Record<string, Rule>> = {
     take: (acc) => `${acc} = min(${acc}, v);`,
     join: (a, b) => `${a} = min(${a}, ${b});`,
     adds: false,
-    result: "acc",
+    result: (acc) => acc,
   },
-  logsumexp: { ...SOFTMAX_PAIR, result: "select(acc.x + log(acc.y), -inf(), acc.y == 0.0)" },
-  softmax_stats: { ...SOFTMAX_PAIR, result: "acc" },
+  logsumexp: {
+    ...SOFTMAX_PAIR,
+    result: (acc) => `select(${acc}.x + log(${acc}.y), -inf(), ${acc}.y == 0.0)`,
+  },
+  softmax_stats: { ...SOFTMAX_PAIR, result: (acc) => acc },
 };
 
 /** What a reduction kernel is made of. */
@@ -108,7 +112,7 @@ export interface ReduceKernel {
 }
 
 /** Elements of a run; runs of a longer run. */
-const RUN = 16;
+export const RUN = 16;
 
 /** Statements that take a lane's share into `acc`. */
 function share(k: ReduceKernel): string {
@@ -171,7 +175,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   var acc = ${k.rule.start(k.type)};
   ${share(k)}${tree}
   if (lane == 0u && place < ${k.results}u) {
-    let result = ${k.rule.result};
+    let result = ${k.rule.result("acc")};
     ${k.store}
   }
 }

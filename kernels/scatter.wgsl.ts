@@ -5,7 +5,10 @@
 
 /**
  * Rows summed into a table. Buffers: `source` [n, width], `index` [n], written `out` [rows, width].
- * One invocation an element of the table; all of a workgroup read the same index at the same time.
+ *
+ * A workgroup has `block` rows of some columns to itself: it walks the index once, and adds what
+ * belongs to its rows where it is to go; an invocation has its columns to itself, so all is in order.
+ * Sums of types that memory would round are kept in a register instead, for one row a workgroup.
  */
 export function indexAdd(
   k: {
@@ -14,37 +17,53 @@ export function indexAdd(
     source: (index: string) => string;
     index: string;
     output: string;
-    /** What is stored, given the sum as `acc`. */
-    value: string;
+    /** What is stored, given the sum as `acc`, if it is kept in a register. */
+    value: string | undefined;
     n: number;
     width: number;
     rows: number;
     /** WGSL type of the sums. */
     type: string;
+    /** A CPU driver: few invocations a workgroup, each with several columns. */
+    software: boolean;
   },
 ): { code: string; workgroups: [number, number, number] } {
+  const lanes = k.software ? 8 : 64, each = k.software && k.value === undefined ? 8 : 1;
+  const across = Math.ceil(k.width / (lanes * each)), enough = k.software ? 32 : 1024;
+  const block = k.value === undefined ? Math.ceil(k.rows * across / enough) : 1;
+  const blocks = Math.ceil(k.rows / block);
+  const walk = (into: string) =>
+    `for (var i = 0u; i < ${k.n}u; i++) {
+    let row = u32(${k.index}[i]);
+    if (row - first < ${block}u && row < ${k.rows}u) {
+      ${into}
+    }
+  }`;
+  const columns = (statement: string) =>
+    `for (var c = column; c < end; c += ${lanes}u) { ${statement} }`;
   const code = /* wgsl */ `${k.declarations}
-@compute @workgroup_size(64)
+@compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let column = wg.x * 64u + lane;
-  let row = wg.z * 32768u + wg.y;
-  if (row >= ${k.rows}u) { return; }
-  var acc = ${k.type}(0);
-  for (var i = 0u; i < ${k.n}u; i++) {
-    if (u32(${k.index}[i]) == row) { acc += ${
-    k.source(`i * ${k.width}u + min(column, ${k.width - 1}u)`)
-  }; }
+  let first = (wg.z * 32768u + wg.y) * ${block}u;
+  if (first >= ${k.rows}u) { return; }
+  let column = wg.x * ${lanes * each}u + lane;
+  let end = min((wg.x + 1u) * ${lanes * each}u, ${k.width}u);
+  ${
+    k.value === undefined
+      ? `for (var row = first; row < min(first + ${block}u, ${k.rows}u); row++) {
+    ${columns(`${k.output}[row * ${k.width}u + c] = ${k.type}(0);`)}
   }
-  if (column < ${k.width}u) { ${k.output}[row * ${k.width}u + column] = ${k.value}; }
+  ${walk(columns(`${k.output}[row * ${k.width}u + c] += ${k.source(`i * ${k.width}u + c`)};`))}`
+      : `if (column >= end) { return; }
+  var acc = ${k.type}(0);
+  ${walk(`acc += ${k.source(`i * ${k.width}u + column`)};`)}
+  ${k.output}[first * ${k.width}u + column] = ${k.value};`
+  }
 }
 `;
   return {
     code,
-    workgroups: [
-      Math.ceil(k.width / 64),
-      Math.min(k.rows, 32768),
-      Math.ceil(k.rows / 32768),
-    ],
+    workgroups: [across, Math.min(blocks, 32768), Math.ceil(blocks / 32768)],
   };
 }
 

@@ -5,7 +5,8 @@
  */
 import { bytesPerElement, isFloat } from "./dtype.ts";
 import type { Tensor } from "./graph.ts";
-import { EFFECTS, isInline, REDUCTIONS, type Step } from "./schedule.ts";
+import { EFFECTS, isInline, REDUCTIONS } from "./operation_kinds.ts";
+import type { Step } from "./schedule.ts";
 
 /** What one run of a step costs. */
 export interface Cost {
@@ -48,6 +49,7 @@ const INLINE_FLOPS: Readonly<Record<string, number>> = {
   erf: 1,
   softmax: 3,
   log_softmax: 3,
+  class_loss: 3,
 };
 
 /** The same for each element of the first operand, of operations that have a kernel of their own. */
@@ -88,23 +90,37 @@ export function stepCost(step: Step, isStored: (t: Tensor) => boolean): Cost {
     ...overwritten.map((t) => [t, isCopy ? inputs[1].size : t.size] as const),
   ];
   return {
-    bytes: moved.reduce((sum, [t, elements]) => sum + elements * bytesPerElement(t.dtype), 0),
-    flops: flops + ownFlops(step),
+    bytes: sum(moved.map(([t, elements]) => elements * bytesPerElement(t.dtype))),
+    flops: flops + sum((step.group?.steps ?? [step]).map(ownFlops)),
   };
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 /**
  * The operations that a step computes inside of its kernel, in order, besides the one that gives it
  * its kind: what is fused in front of it and behind it.
  */
 export function fusedOperations(step: Step, isStored: (t: Tensor) => boolean): string[] {
-  return inlineWork(step, isStored).operations.filter((t) => t !== step.node.outputs[0])
+  const named = new Set((step.group?.steps ?? [step]).map(({ node }) => node));
+  return inlineWork(step, isStored).operations.filter(({ node }) => !named.has(node))
     .map((t) => t.node.op);
 }
 
 function inlineWork(step: Step, isStored: (t: Tensor) => boolean): InlineWork {
-  const { node: { op, inputs, outputs: [out] }, epilogue } = step;
   const work = new InlineWork();
+  if (!step.group) addWork(work, step, isStored);
+  else {
+    const { steps } = step.group;
+    const made = new Set(steps.flatMap(({ writes }) => writes));
+    for (const part of steps) addWork(work, part, (t) => made.has(t) || isStored(t));
+    for (const t of made) work.reads.delete(t); // it is at hand in the kernel that makes it
+  }
+  return work;
+}
+
+function addWork(work: InlineWork, step: Step, isStored: (t: Tensor) => boolean): void {
+  const { node: { op, inputs, outputs: [out] }, epilogue } = step;
   if (isInline(op)) work.add(out, out.size, (t) => t !== out && isStored(t));
   else if (REDUCTIONS.has(op) || op === "matmul") {
     for (const x of inputs) work.add(x, x.size, isStored);
@@ -114,7 +130,6 @@ function inlineWork(step: Step, isStored: (t: Tensor) => boolean): InlineWork {
     work.add(epilogue, out.size, (t) => t !== epilogue && (t === out || isStored(t)));
     work.reads.delete(out);
   }
-  return work;
 }
 
 /** Operations of the step itself, without what is fused into it. */

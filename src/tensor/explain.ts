@@ -123,7 +123,7 @@ export class Explanation {
  * ```ts
  * import { explain, matmul, softmax, tensor } from "@moiie/lab/tensor";
  * const a = tensor([[1, 2], [3, 4]]);
- * console.log(explain(softmax(matmul(a, a))).dispatches); // 3
+ * console.log(explain(softmax(matmul(a, a))).dispatches); // 2
  * ```
  */
 export function explain(

@@ -2,6 +2,7 @@
  * Neural-network functions composed of the basic operations. Of f16 operands, norms, softmax and
  * losses are computed in f32 all the same, from the first rounding to the last.
  */
+import { classLoss } from "./class_loss.ts";
 import {
   add,
   cast,
@@ -18,9 +19,8 @@ import {
   where,
 } from "./elementwise.ts";
 import type { Tensor } from "./graph.ts";
-import { takeAlong } from "./indexing.ts";
 import { matmul } from "./matmul.ts";
-import { cat, expand, narrow, reshape, split, squeeze, transpose, unsqueeze } from "./movement.ts";
+import { cat, expand, narrow, reshape, split, transpose, unsqueeze } from "./movement.ts";
 import { logSoftmax, mean, softmax, sum } from "./reduce.ts";
 import { broadcastShapes } from "./shape.ts";
 
@@ -79,7 +79,8 @@ export interface CrossEntropyOptions {
  *
  * @param logits `[N, C]` f32 or f16 @param targets `[N]` i32
  * @returns a scalar, or `[N]` for reduction "none"; f32
- * @throws {RangeError} if the shapes do not fit. @throws {TypeError} if the targets are not i32.
+ * @throws {RangeError} if the shapes do not fit, or there are no classes. @throws {TypeError} if the
+ * targets are not i32.
  */
 export function crossEntropy(
   logits: Tensor,
@@ -94,11 +95,11 @@ export function crossEntropy(
   }
   if (targets.dtype !== "i32") throw new TypeError(`crossEntropy: targets ${targets} must be i32`);
   const counts = notEqual(targets, ignoreIndex);
-  const logProbabilities = logSoftmax(cast(logits, "f32"));
-  const at = unsqueeze(where(counts, targets, 0), 1);
-  let loss = neg(squeeze(takeAlong(logProbabilities, at, 1), 1));
+  const x = cast(logits, "f32");
+  if (x.shape[1] === 0) throw new RangeError(`crossEntropy: logits ${logits} have no classes`);
+  let loss = classLoss(x, where(counts, targets, 0));
   if (labelSmoothing > 0) {
-    const even = neg(mean(logProbabilities, { axes: 1 }));
+    const even = neg(mean(logSoftmax(x), { axes: 1 }));
     loss = add(mul(loss, 1 - labelSmoothing), mul(even, labelSmoothing));
   }
   loss = where(counts, loss, 0);

@@ -4,6 +4,7 @@
  * inputs (undefined where none is defined, such as for indices). A gradient has the type of its input.
  */
 import {
+  add,
   cast,
   cos,
   div,
@@ -24,10 +25,10 @@ import {
 } from "./elementwise.ts";
 import { isFloat } from "./dtype.ts";
 import { combineRows, dispatchRows } from "./dispatch.ts";
-import type { Node, Tensor } from "./graph.ts";
+import { makeTensor, type Node, type Tensor } from "./graph.ts";
 import { indexAdd, scatterAdd, takeAlong, takeRowsOrZero } from "./indexing.ts";
 import { groupedMatmul, groupedOuter, matmul } from "./matmul.ts";
-import { expand, flip, narrow, pad, permute, reshape, transpose } from "./movement.ts";
+import { expand, flip, narrow, pad, permute, reshape, transpose, unsqueeze } from "./movement.ts";
 import { prod, sum } from "./reduce.ts";
 
 /** Gradients of a node's inputs from those of its first output. */
@@ -91,7 +92,7 @@ function takeGradient(node: Node, g: Tensor): Tensor {
 export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
   add: (_, g) => [g, g],
   sub: (_, g) => [g, neg(g)],
-  mul: ({ inputs: [a, b] }, g) => [mul(g, b), mul(g, a)],
+  mul: ({ inputs: [a, b] }, g) => a === b ? [mul(g, add(a, a))] : [mul(g, b), mul(g, a)],
   div: ({ inputs: [_a, b], outputs: [y] }, g) => {
     const ga = div(g, b);
     return [ga, neg(mul(ga, y))];
@@ -184,6 +185,13 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
   log_softmax: ({ outputs: [y], attributes }, g) => {
     const along = { axes: attributes.axis as number, keepDims: true };
     return [sub(g, mul(exp(y), sum(g, along))), undefined, undefined];
+  },
+  class_loss: ({ inputs: [x, index, top, total] }, g) => {
+    const across = (t: Tensor) => expand(unsqueeze(t, 1), x.shape);
+    const operands = [x, across(top), across(total)];
+    const probabilities = makeTensor("softmax", operands, { axis: 1 }, x.shape, x.dtype);
+    const hit = cast(equal(across(index), iota(x.shape, 1)), "f32");
+    return [mul(across(g), sub(probabilities, hit))];
   },
 
   // A transposed operand, such as a weight [out, in], gets its gradient in its own layout: the two

@@ -2,7 +2,7 @@
 import { type Gpu, measurePeak, type Peak } from "../gpu/mod.ts";
 import { type Cost, stepCost } from "./costs.ts";
 import type { Plan } from "./plan.ts";
-import { EFFECTS } from "./schedule.ts";
+import { EFFECTS } from "./operation_kinds.ts";
 import { textTable } from "./text_table.ts";
 import { hasWork, type Program } from "./webgpu/execute.ts";
 

@@ -4,7 +4,8 @@
  */
 import { bytesPerElement } from "./dtype.ts";
 import type { Tensor } from "./graph.ts";
-import { EFFECTS, schedule, type Step, stepReads } from "./schedule.ts";
+import { EFFECTS } from "./operation_kinds.ts";
+import { schedule, type Step, stepReads } from "./schedule.ts";
 
 /** A piece of a slot. */
 export interface Place {

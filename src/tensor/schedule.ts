@@ -5,93 +5,18 @@
  */
 import { topological } from "./grad.ts";
 import { type Node, refuseDisposed, type Tensor } from "./graph.ts";
+import { groupRows, type RowGroup } from "./row_groups.ts";
+import {
+  COSTS,
+  EFFECTS,
+  EPILOGUES,
+  isInline,
+  isMove,
+  MOVES,
+  REDUCTIONS,
+  STRIDED,
+} from "./operation_kinds.ts";
 import { stridedView } from "./view.ts";
-
-/** Operations computed inside other kernels: elementwise work and index arithmetic. */
-const COSTS: Readonly<Record<string, number>> = {
-  const: 0,
-  iota: 0,
-  reshape: 0,
-  permute: 0,
-  expand: 0,
-  slice: 0,
-  flip: 0,
-  stop_gradient: 0,
-  cast: 0,
-  identity: 0,
-  pad: 2,
-  cat: 2,
-  take: 2,
-  take_along: 2,
-  take_or_zero: 2,
-  dispatch_rows: 3,
-  combine_rows: 6,
-  add: 1,
-  sub: 1,
-  mul: 1,
-  div: 1,
-  maximum: 1,
-  minimum: 1,
-  less: 1,
-  less_equal: 1,
-  equal: 1,
-  is_finite: 1,
-  and: 1,
-  or: 1,
-  not: 1,
-  where: 1,
-  neg: 1,
-  abs: 1,
-  sign: 1,
-  floor: 1,
-  sqrt: 2,
-  rsqrt: 2,
-  exp: 3,
-  log: 3,
-  sin: 3,
-  cos: 3,
-  tanh: 4,
-  sigmoid: 4,
-  erf: 8,
-  softmax: 4,
-  log_softmax: 4,
-};
-
-/** Moves without computing: never worth memory of their own. */
-const MOVES = new Set(["const", "iota", "reshape", "permute", "expand", "slice", "flip", "pad"]);
-
-/** Reductions: their operand is computed inside their kernel. */
-export const REDUCTIONS: ReadonlySet<string> = new Set([
-  "sum",
-  "prod",
-  "max",
-  "min",
-  "logsumexp",
-  "softmax_stats",
-]);
-
-/** Operations whose result can be worked on before it is written. */
-const EPILOGUES = new Set([
-  "sum",
-  "prod",
-  "max",
-  "min",
-  "logsumexp",
-  "matmul",
-  "grouped_matmul",
-  "grouped_outer",
-]);
-
-/** Operations that read strided views of memory and so need no copy of a transposed operand. */
-const STRIDED = new Set(["matmul"]);
-
-/** Operations that change their operands in place; they run after everything that reads. */
-export const EFFECTS: ReadonlySet<string> = new Set([
-  "adamw",
-  "sgd",
-  "assign",
-  "assign_rows",
-]);
 
 /** Distinct tensors one fused kernel may read: WebGPU guarantees 8 storage buffers, one is written. */
 export const MOST_READS = 7;
@@ -102,11 +27,6 @@ const DEEPEST = 100;
 /** Recompute a shared value rather than store it, up to this cost. */
 const CHEAP = 5;
 
-/** True if the operation is computed inside the kernels that use it. */
-export function isInline(op: string): boolean {
-  return op in COSTS;
-}
-
 /** One kernel of a plan. */
 export interface Step {
   /** The node that gives the step its kind; an inline operation means an elementwise kernel. */
@@ -115,6 +35,8 @@ export interface Step {
   readonly writes: readonly Tensor[];
   /** The expression written in place of the node's result, over that result and other tensors. */
   readonly epilogue: Tensor | undefined;
+  /** If the step is several that work row by row: these. Node and epilogue are those of the last. */
+  readonly group?: RowGroup;
 }
 
 /** An ordered list of steps. */
@@ -143,7 +65,8 @@ export function schedule(roots: readonly Tensor[]): Schedule {
     for (const t of cut) forced.add(t);
     if (round < ROUNDS - 1) stored = choose(order, forced);
   }
-  return { ...makeSteps(order, roots, stored), roots };
+  const made = makeSteps(order, roots, stored);
+  return { ...groupRows(made.steps, roots, made.isStored), roots };
 }
 
 const isLeaf = (t: Tensor): boolean => t.node.op === "leaf";
@@ -159,6 +82,7 @@ function choose(order: readonly Tensor[], forced: ReadonlySet<Tensor>): Set<Tens
     cost.set(t, Math.min(total, 1e6));
   }
   const stored = new Set<Tensor>(forced);
+  const inPlaceOf = epilogueRoots(order);
   const users = new Map<Tensor, Map<Tensor, number>>(); // kernel -> number of elements it visits
   const use = (x: Tensor, kernels: Map<Tensor, number>) => {
     let m = users.get(x);
@@ -182,7 +106,7 @@ function choose(order: readonly Tensor[], forced: ReadonlySet<Tensor>): Set<Tens
     const mine = users.get(t) ?? new Map<Tensor, number>();
     if (!stored.has(t) && !MOVES.has(op)) {
       const c = cost.get(t)!;
-      const shared = mine.size > 1 && c > CHEAP;
+      const shared = mine.size > 1 && (c > CHEAP || inPlaceOf.has(t));
       const repeated = c > 1 && [...mine.values()].some((n) => n >= 4 * Math.max(1, t.size));
       if (shared || repeated) stored.add(t);
     }
@@ -190,6 +114,27 @@ function choose(order: readonly Tensor[], forced: ReadonlySet<Tensor>): Set<Tens
     for (const x of inputs) use(x, kernels);
   }
   return stored;
+}
+
+/**
+ * Elementwise results that a reduction or a product can write in place of its own, since nothing else
+ * needs that: a product with bias and residual, say. Keeping one costs no memory of its own.
+ */
+function epilogueRoots(order: readonly Tensor[]): Set<Tensor> {
+  const uses = new Map<Tensor, number>();
+  for (const t of order) {
+    for (const x of new Set(t.node.inputs)) uses.set(x, (uses.get(x) ?? 0) + 1);
+  }
+  const found = new Set<Tensor>();
+  for (const t of order) {
+    const { op, inputs } = t.node;
+    if (!isInline(op) || (isMove(op) && op !== "reshape")) continue;
+    const begins = inputs.some((x) =>
+      x.size === t.size && uses.get(x) === 1 && (EPILOGUES.has(x.node.op) || found.has(x))
+    );
+    if (begins) found.add(t);
+  }
+  return found;
 }
 
 /** Stores more tensors until no fused kernel reads too many or is too deep; returns those. */
@@ -253,9 +198,7 @@ function readsInPlace(
     const key = `${t.id}${inPlace}`;
     if (seen.has(key)) return true;
     seen.add(key);
-    const keeps = inPlace && (!MOVES.has(t.node.op) || t.node.op === "reshape") &&
-      !["cat", "take", "take_along", "take_or_zero", "dispatch_rows", "combine_rows"]
-        .includes(t.node.op);
+    const keeps = inPlace && (!isMove(t.node.op) || t.node.op === "reshape");
     return t.node.inputs.every((x) => visit(x, keeps, false));
   };
   return visit(expression, true, true);
@@ -359,7 +302,8 @@ function kernelReads(t: Tensor, isStored: (t: Tensor) => boolean): Set<Tensor> {
 }
 
 /** Stored tensors that a step reads, in a stable order. */
-export function stepReads(step: Step, isStored: (t: Tensor) => boolean): Tensor[] {
+export function stepReads(step: Step, isStored: (t: Tensor) => boolean): readonly Tensor[] {
+  if (step.group) return step.group.reads;
   const all = new Set<Tensor>();
   const source = step.node.outputs[0];
   if (step.epilogue) {

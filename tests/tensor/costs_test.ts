@@ -84,12 +84,17 @@ Deno.test("stepCost() counts prologue, elements and epilogue of a reduction", ()
   assertEquals(costs(logSumExp(x, { axes: -1 })), [{ bytes: 4 * 808, flops: 3200 }]);
 });
 
-Deno.test("stepCost() counts both kernels of a softmax", () => {
-  const x = input(8, 100);
-  assertEquals(costs(softmax(x)), [
+Deno.test("stepCost() counts both kernels of a softmax of columns", () => {
+  const x = input(100, 8);
+  assertEquals(costs(softmax(x, 0)), [
     { bytes: 4 * (800 + 16), flops: 4 * 800 },
     { bytes: 4 * (800 + 16 + 800), flops: 3 * 800 },
   ]);
+});
+
+Deno.test("stepCost() counts all that one kernel does with rows, and reads and writes once", () => {
+  const x = input(8, 100);
+  assertEquals(costs(softmax(x)), [{ bytes: 4 * (800 + 800), flops: 7 * 800 }]);
 });
 
 Deno.test("stepCost() counts all rows of a grouped product, those of the padding too", () => {

@@ -21,7 +21,7 @@ Deno.test("explain() lists fused kernels with their reads, bytes and operations 
 });
 
 Deno.test("explain() says how much memory sharing saves when results die early", () => {
-  const chain = sum(softmax(softmax(softmax(zeros(64, 64)))));
+  const chain = sum(softmax(softmax(softmax(zeros(64, 64), 0)), 0));
   const plan = explain(chain);
   assert(plan.planned < plan.unshared, String(plan));
   assertStringIncludes(String(plan), `${plan.dispatches} kernels`);
@@ -40,7 +40,7 @@ Deno.test("explain() has no kernel to show when the values are there", () => {
 });
 
 test("explain() shows WGSL when it is asked for", () => {
-  const y = softmax(zeros(4, 8));
+  const y = softmax(zeros(4, 8), 0);
   assertEquals(explain(y).steps.map(({ wgsl }) => wgsl), [undefined, undefined]);
   const plan = explain(y, { wgsl: true });
   for (const { wgsl } of plan.steps) assertStringIncludes(wgsl!, "@compute");

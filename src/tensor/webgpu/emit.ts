@@ -84,7 +84,7 @@ class Position {
     readonly emitter: Emitter,
     readonly shape: Shape,
     linear: string | undefined,
-    coordinates?: readonly string[],
+    coordinates?: readonly (string | undefined)[],
   ) {
     this.#linear = linear;
     this.#coordinates = coordinates ? [...coordinates] : new Array(shape.length);
@@ -135,7 +135,13 @@ class Position {
 
   /** The same element under another shape of as many elements. */
   as(shape: Shape): Position {
-    return new Position(this.emitter, shape, this.linear());
+    const last = shape.length - 1, own = this.shape.length - 1;
+    const coordinates = new Array<string | undefined>(shape.length);
+    // Rows stay rows: no division for the column.
+    if (last >= 0 && own >= 0 && shape[last] === this.shape[own]) {
+      coordinates[last] = this.#coordinates[own];
+    }
+    return new Position(this.emitter, shape, this.linear(), coordinates);
   }
 }
 
@@ -208,6 +214,11 @@ export class Emitter {
       const at = last === linear ? c : this.let(`${linear} + ${i}u`);
       return this.#value(t, new Position(this, t.shape, at, [...outer, c]));
     });
+  }
+
+  /** The value of `t` at an element of which both the number and the coordinates are known. */
+  atElement(t: Tensor, linear: string, coordinates: readonly string[]): string {
+    return this.#value(t, new Position(this, t.shape, linear, coordinates));
   }
 
   /** The value of `t` at coordinates. */
@@ -313,6 +324,13 @@ export class Emitter {
           ? `${i} >= 0 && ${i} < ${x.shape[0]}`
           : `${i} < ${x.shape[0]}u`;
         return this.let(`select(${literal(0, t.dtype)}, ${v}, ${inside})`);
+      }
+      case "class_loss": {
+        const [, index, top, total] = inputs;
+        const at = this.#limit(this.#value(index, p), index.dtype, x.shape[1]);
+        const v = this.atCoordinates(x, [p.coordinate(0), at]);
+        const [a, b] = [top, total].map((part) => this.#value(part, p));
+        return this.let(`log(${b}) - (${v} - ${a})`);
       }
       case "dispatch_rows": {
         const [, , item] = inputs;

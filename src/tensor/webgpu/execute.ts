@@ -3,7 +3,8 @@ import { type BufferRange, formatBytes, type Gpu, type Launch } from "../../gpu/
 import type { HostData } from "../dtype.ts";
 import type { Storage, Tensor } from "../graph.ts";
 import { ALIGNMENT, bytesOf, type Plan } from "../plan.ts";
-import { EFFECTS, type Step } from "../schedule.ts";
+import { EFFECTS } from "../operation_kinds.ts";
+import type { Step } from "../schedule.ts";
 import type { Lowered } from "./bindings.ts";
 import { lower, type Target } from "./lower.ts";
 import { TunedFile } from "./tuned_file.ts";

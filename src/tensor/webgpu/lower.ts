@@ -8,22 +8,25 @@ import { sgd } from "../../../kernels/sgd.wgsl.ts";
 import { sortByGroup, topK } from "../../../kernels/selection.wgsl.ts";
 import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
-import { isInline, REDUCTIONS, type Step, stepReads } from "../schedule.ts";
+import { isInline, REDUCTIONS } from "../operation_kinds.ts";
+import { type Step, stepReads } from "../schedule.ts";
 import { rowMajor, sizeOf } from "../shape.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
 import { Emitter, literal, registerType } from "./emit.ts";
 import { epilogue } from "./epilogue.ts";
 import { isProduct, lowerProduct } from "./lower_product.ts";
+import { lowerRows } from "./lower_rows.ts";
 import { variantOf } from "./variants.ts";
 
 export type { Target } from "./bindings.ts";
 
 /** The label of a step: operation, result, and what it is fused with. */
 export function labelOf(step: Step): string {
-  const [out] = step.writes;
+  const out = step.writes.at(step.group ? -1 : 0);
   const name = out?.name ?? step.node.outputs[0].name;
-  const fused = step.epilogue ? `+${step.epilogue.node.op}` : "";
-  return `${step.node.op}${fused} -> ${out?.dtype ?? ""}[${out?.shape ?? ""}]${
+  const operations = (step.group?.steps ?? [step])
+    .flatMap(({ node, epilogue }) => [node.op, ...epilogue ? [epilogue.node.op] : []]);
+  return `${operations.join("+")} -> ${out?.dtype ?? ""}[${out?.shape ?? ""}]${
     name ? ` (${name})` : ""
   }`;
 }
@@ -32,6 +35,7 @@ export function labelOf(step: Step): string {
 export function lower(step: Step, isStored: (t: Tensor) => boolean, target: Target): Lowered {
   const { op } = step.node;
   const label = labelOf(step);
+  if (step.group) return lowerRows(step, step.group, isStored, target, label);
   if (isInline(op)) return lowerElementwise(step, isStored, target, label);
   if (REDUCTIONS.has(op)) return lowerReduction(step, isStored, target, label);
   if (isProduct(step)) return lowerProduct(step, isStored, target, label);
@@ -179,11 +183,12 @@ function lowerOther(step: Step, target: Target, label: string): Lowered {
           source: b.load(source),
           index: b.name(index),
           output: b.name(outputs[0]),
-          value: store(outputs[0].dtype),
+          value: outputs[0].dtype === "f16" ? store("f16") : undefined,
           n: index.size,
           width: source.shape[1],
           rows: attributes.rows as number,
           type: registerType(source.dtype),
+          software: target.software,
         }),
       );
     }

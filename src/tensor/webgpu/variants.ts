@@ -49,6 +49,15 @@ const FAMILIES = {
     few: { what: "few lanes a result, small workgroups", runs: always, suits: software },
     many: { what: "many lanes a result, large workgroups", runs: always, suits: hardware },
   },
+  rows: {
+    exchange: {
+      what: "the lanes of a row are one subgroup and exchange what they have",
+      runs: (target) => target.subgroup !== undefined,
+      suits: software,
+    },
+    single: { what: "one invocation a row, no exchange", runs: always, suits: software },
+    shared: { what: "lanes that meet in workgroup memory", runs: always, suits: always },
+  },
 } as const satisfies Record<string, Record<string, Variant>>;
 
 /** The families. */
