@@ -16,7 +16,7 @@ import {
   modalityNames,
   type RoutingSummary,
 } from "../study/routing_summary.ts";
-import { axis, barMarker, baseLayout, expertStyle, INK } from "./theme.ts";
+import { axis, barMarker, baseLayout, expertStyle, INK, topMargin } from "./theme.ts";
 
 /** Options of {@linkcode activationProportions}. */
 export interface ActivationProportionsOptions {
@@ -61,7 +61,6 @@ export function activationProportions(
   // A label takes 24 pixels.
   const stride = Math.ceil((24 * layerCount) / panelWidth);
   const width = options.width ?? Math.max(560, 230 + benchmarks.length * panelWidth);
-  const height = options.height ?? 150 + modalities.length * 190;
 
   const data: Trace[] = [];
   const axes: Record<string, Json> = {};
@@ -113,30 +112,30 @@ export function activationProportions(
     });
   });
 
+  const hasBenchmarks = summaries.some(({ benchmark }) => benchmark);
+  const titles = {
+    title: options.title ?? "Activated experts by layer",
+    subtitle:
+      (hasShared
+        ? "dashed line: share of the shared experts under random choice"
+        : "share of the top-k choices") +
+      (ranked
+        ? `; mean of n = ${
+          [...new Set(seeds)].join(" or ")
+        } seeds, whiskers: lowest to highest seed`
+        : ""),
+    width,
+    headroom: hasBenchmarks ? 20 : 4,
+  };
+  const top = topMargin(titles);
+  // Further lines of the subtitle make the figure higher, not the panels smaller.
+  const height = options.height ?? 150 + modalities.length * 190 + top - (76 + titles.headroom);
   return {
     data,
     layout: baseLayout({
-      title: options.title ?? "Activated experts by layer",
-      subtitle: (hasShared
-        ? "dashed line: share of the shared experts under random choice"
-        : "share of the top-k choices") +
-        (ranked
-          ? `; mean of n = ${
-            [...new Set(seeds)].join(" or ")
-          } seeds, whiskers: lowest to highest seed`
-          : ""),
-      width,
+      ...titles,
       height,
-      margin: {
-        l: 64,
-        r: 24,
-        t: summaries.some(({ benchmark }) =>
-            benchmark
-          )
-          ? 96
-          : 80,
-        b: 60,
-      },
+      margin: { l: 64, r: 24, t: top, b: 60 },
       ...axes,
       annotations,
       barmode: "stack",

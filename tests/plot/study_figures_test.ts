@@ -280,6 +280,17 @@ Deno.test("pathFlow() keeps labels apart when ribbons are thin", () => {
   assertThrows(() => pathFlow([]), RangeError, "got none");
 });
 
+Deno.test("activationProportions() grows with the lines of its subtitle, its panels stay", () => {
+  const seeds = [0, 1, 2].map((seed) => exampleSeed("general", seed));
+  const size = (width: number) => {
+    const { height, margin } = activationProportions(seeds, { width }).layout;
+    return { height: height!, top: (margin as { t: number }).t };
+  };
+  const wide = size(900), narrow = size(420);
+  assert(narrow.top > wide.top, `${narrow.top} is not above ${wide.top}`);
+  assertEquals(narrow.height - narrow.top, wide.height - wide.top);
+});
+
 Deno.test("loadOverTraining() draws the fair share of each pool", () => {
   const [first] = HISTORIES;
   const pair = {
