@@ -129,7 +129,8 @@ export function activationProportions(
   };
   const top = topMargin(titles);
   // Further lines of the subtitle make the figure higher, not the panels smaller.
-  const height = options.height ?? 150 + modalities.length * 190 + top - (76 + titles.headroom);
+  const height = options.height ??
+    Math.round(150 + modalities.length * 190 + top - (76 + titles.headroom));
   return {
     data,
     layout: baseLayout({
