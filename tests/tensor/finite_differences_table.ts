@@ -278,11 +278,11 @@ export const WITHOUT: Readonly<Record<string, string>> = {
   ...why("makes positions or counts", "argmax argmin nonzero oneHot sortByGroup iota"),
   ...why("makes constants", "full zeros ones tensor placeholder constant normal"),
   ...why("cuts the gradient off; see gradients_test.ts", "stopGradient"),
-  ...why("changes operands in place", "makeEffect setValues flattenInPlace"),
+  ...why("changes operands in place", "makeEffect setValues flattenInPlace writePart"),
   ...why(
     "a device, a plan, a reading",
     "Session lab currentSession sessionSeed evaluate compile explain Explanation KernelTable " +
-      "describe readAll readPart",
+      "describe readAll readPart takeMemory",
   ),
   ...why("random numbers on the host", "Random philox hashString"),
   ...why("the class", "Tensor"),
