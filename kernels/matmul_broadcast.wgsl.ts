@@ -140,6 +140,7 @@ export function broadcastMatmul(
     `c${row} = fma(${type}(${a.at(row, k)}), b, c${row});`;
   const code = /* wgsl */ `enable subgroups;
 ${matmulHeader(kernel)}
+var<workgroup> results: array<${type}, ${rows * s}>;
 @compute @workgroup_size(${s})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let z = wg.z;
@@ -162,10 +163,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   }
   }
   ${kernel.whole ? "" : tail(kernel, rows, type, columns)}
-  // A loop: the epilogue's text would otherwise be compiled once for every result.
-  let results = array<${type}, ${rows}>(${each.map((r) => `c${r}`).join(", ")});
-  for (var r = 0u; r < ${rows}u; r++) {
-    let result = results[r];
+  // In a loop, and through memory, since a compiler would unroll a loop over registers: the epilogue's
+  // text is compiled once for a lane's columns and not for every result.
+  ${each.map((r) => `results[${r * s}u + lane] = c${r};`).join(" ")}
+  let count = min(${rows}u, d.m - row);
+  for (var r = 0u; r < count; r++) {
+    let result = results[r * ${s}u + lane];
     ${
     cells.map((c) => `store(z, row + r, column + ${c}u, result${columns === 1 ? "" : `[${c}]`});`)
       .join(" ")
