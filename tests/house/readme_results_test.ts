@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type QuickstartRecord, resultsTable } from "../../src/cli/quickstart_results.ts";
+import { studySummary } from "../../src/cli/study_summary.ts";
+import { readResults } from "../../src/study/mod.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const record: QuickstartRecord = JSON.parse(
@@ -18,6 +20,15 @@ Deno.test("README shows the results of the recorded runs, and no others", () => 
   const table = readme.match(/^\| family +\| val[^]*?(?=\n\n)/m)?.[0];
   assert(table, "the README has no results table");
   assertEquals(cells(table), cells(resultsTable(record)));
+});
+
+Deno.test("README shows the recorded study as it is", async () => {
+  const readme = Deno.readTextFileSync(new URL("README.md", ROOT));
+  const table = readme.match(/^\| variant +\| val[^]*?(?=\n\n)/m)?.[0];
+  assert(table, "the README has no table of the study");
+  const path = new URL("fixtures/results/study_tiny_llvmpipe.json", ROOT).pathname;
+  const [results] = await readResults(path);
+  assertEquals(cells(table), cells(studySummary(results)));
 });
 
 Deno.test("the recorded runs have at least three seeds and beat blind guessing in every family", () => {
