@@ -86,7 +86,8 @@ test("readAll() reads leaves, results and empty tensors in one wait", async () =
 });
 
 test("readPart() reads a run of elements, of host values, leaves and results of any type", async () => {
-  const x = t.tensor([[1, 2, 3], [4, 5, -0]]), y = t.cast(t.add(x, 1), "f16");
+  const x = t.tensor([[1, 2, 3], [4, 5, -0]]);
+  const y = t.cast(t.add(x, 1), session().gpu.adapter.f16 ? "f16" : "i32");
   assertEquals([...await t.readPart(x, 1, 3)], [2, 3, 4]);
   assertEquals([...await t.readPart(y, 1, 3)], [3, 4, 5]);
   assertEquals([...await t.readPart(y, 5, 1)], [1]);
