@@ -44,7 +44,7 @@ export interface JsonRowsOptions {
  * closing bracket: such a one reaches to the end of a list (in JSONL to the end of the line).
  *
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { JsonRows } from "@moiie/lab/data";
  * await using rows = await JsonRows.open("llava_v1_5_mix665k.json");
  * console.log(rows.length, await rows.value(123456));

@@ -147,7 +147,7 @@ export interface LlavaRowsOptions {
  * they can be read in any order: the shuffle is a true one, over all rows.
  *
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { BadRows, LlavaData } from "@moiie/lab/data";
  * await using data = await LlavaData.open("bunny_695k.json", { imageFolder: "images" });
  * const bad = new BadRows();
