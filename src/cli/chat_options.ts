@@ -11,8 +11,9 @@ export const HELP =
 Talks with a model. CHECKPOINT is a folder with config.json and safetensors files as on the hub, or
 a run of \`deno task start\` (runs/ID). IMAGE is a PNG or JPEG file that the first question is about.
 With --prompt one question is answered and the program ends. Without --temperature the likeliest
-token is always taken. Templates: phi3, llama (the paper's models), vicuna (LLaVA-1.5), plain, text,
-own (the checkpoint's). --pad puts bars beside pictures that are not square, as the paper does.
+token is always taken. Templates: phi3, llama (the paper's models), bunny, bunny-llama (Bunny's),
+vicuna (LLaVA-1.5), plain, text, own (the checkpoint's). --pad puts bars beside pictures that are not
+square, as the paper does.
 
 While talking: /image FILE adds a picture to the next question, /reset forgets what was said, /quit
 ends. Ctrl-C stops an answer; a second one ends the program.`;

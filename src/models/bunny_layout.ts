@@ -8,7 +8,13 @@
  */
 import { basename } from "node:path";
 import type { Checkpoint } from "./checkpoint_folder.ts";
-import { LANGUAGE_TYPES, type PublishedConfig, sizeIn, withDefaults } from "./published_config.ts";
+import {
+  LANGUAGE_TYPES,
+  partOf,
+  type PublishedConfig,
+  sizeIn,
+  withDefaults,
+} from "./published_config.ts";
 
 /** Beginnings of names, there and in a LLaVA; all others are the language model's. */
 const PREFIXES: readonly (readonly [there: string, llava: string])[] = [
@@ -106,4 +112,31 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
     vision_feature_layer: -2,
     vision_feature_select_strategy: isClip ? "default" : "full",
   };
+}
+
+/**
+ * Name of the template that a whole model of this layout was trained with, see `CHAT_TEMPLATES`;
+ * undefined for other models. The authors' models and Bunny's own differ on LLaMA-3.
+ *
+ * @param config that of the LLaVA that it is @param isMixture whether it has the authors' experts
+ */
+export function bunnyTemplate(config: PublishedConfig, isMixture: boolean): string | undefined {
+  const text = bunnyFields(config);
+  if (!text) return undefined;
+  if (text.model_type === "phi3") return isMixture ? "phi3" : "bunny";
+  return isMixture ? "llama" : "bunny-llama";
+}
+
+/**
+ * What is done to pictures that are not square before this layout's models see them: `pad` if its
+ * `image_aspect_ratio` says so (`process_images` of bunny/util/mm_utils.py), else `square`.
+ */
+export function bunnyAspect(config: PublishedConfig): "pad" | "square" {
+  return bunnyFields(config)?.image_aspect_ratio === "pad" ? "pad" : "square";
+}
+
+/** The fields of this layout's own `config.json` in that of the LLaVA; undefined for other LLaVAs. */
+function bunnyFields(config: PublishedConfig): PublishedConfig | undefined {
+  const text = config.model_type === "llava" ? partOf(config, "text_config") : {};
+  return "mm_vision_tower" in text || "mm_projector_type" in text ? text : undefined;
 }

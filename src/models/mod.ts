@@ -74,6 +74,7 @@ export {
 export { sampleToken, type SamplingOptions } from "./sampling.ts";
 export * from "./stream_layers.ts";
 export { type CountedConfig, summarize, type Summary, type SummaryRow } from "./summary.ts";
+export { checkpointTemplate, ownTemplate } from "./template_choice.ts";
 export * from "./templates.ts";
 export {
   IMAGE_PLACEHOLDER,

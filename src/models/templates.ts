@@ -1,7 +1,9 @@
 /**
  * How a conversation is written down for a model. The templates of the paper's models are those of
  * the authors' code (`bunny/conversation.py`, versions `phi3`, `llama` and `plain`), which do not use
- * the language models' own; `vicuna` is LLaVA-1.5's (`llava/conversation.py`, `vicuna_v1`).
+ * the language models' own; `bunny` and `bunny-llama` are those of the code that it is a fork of
+ * (BAAI-DCAI/Bunny, `bunny/conversation.py`, `conv_bunny` and `conv_llama`); `vicuna` is LLaVA-1.5's
+ * (`llava/conversation.py`, `vicuna_v1`).
  */
 import { unknownName } from "../tensor/mod.ts";
 import { IMAGE_PLACEHOLDER } from "./text_model.ts";
@@ -36,6 +38,8 @@ export interface TextTemplate {
   readonly end: string;
   /** Every question stands alone, with its picture: the model has seen no conversations. */
   readonly single?: boolean;
+  /** In training nothing but the pictures is taken of what the user says. */
+  readonly captions?: boolean;
 }
 
 /** A template as checkpoints hold it, in Jinja, which is run by `@huggingface/jinja` (MIT). */
@@ -75,16 +79,22 @@ const NOTHING: TextTemplate = {
   end: "",
 };
 
+const BUNNY: TextTemplate = { ...VICUNA, end: "<|endoftext|>" };
+
 /** Templates by name. */
 export const CHAT_TEMPLATES: Readonly<Record<string, TextTemplate>> = {
   /** The paper's models on Phi-3, second stage. */
-  phi3: { ...VICUNA, end: "<|endoftext|>" },
-  /** The paper's models on LLaMA-3, second stage. */
+  phi3: BUNNY,
+  /** The paper's models on LLaMA-3, second stage; without the blanks of Bunny's. */
   llama: { ...VICUNA, afterSystem: "", afterUser: "", end: "<|end_of_text|>" },
+  /** Bunny's on Phi-2 and Phi-3. */
+  bunny: BUNNY,
+  /** Bunny's on LLaMA-3. */
+  "bunny-llama": { ...VICUNA, end: "<|end_of_text|>" },
   /** LLaVA-1.5. */
   vicuna: VICUNA,
   /** First stage: a picture and its caption, which ends with the line. */
-  plain: { ...NOTHING, end: "\n" },
+  plain: { ...NOTHING, end: "\n", captions: true },
   /** The text as it is, for models that complete texts. */
   text: NOTHING,
   /** The library's own miniature: a picture and a question, no conversation. */
@@ -129,6 +139,58 @@ export async function renderChat(
     );
   }
   return parts.join("") + assistant;
+}
+
+/** A turn of a row of training data, as `LlavaTurn`. */
+export interface TrainingTurn {
+  /** Who. */
+  readonly role: "human" | "gpt";
+  /** What, with `<image>` where pictures go. */
+  readonly text: string;
+}
+
+/**
+ * A template for training, as `conversationTokens()` and `llavaBatches()` take it: what the model learns
+ * to say is each answer with its end. Put the tokens that the tokenizer begins a text with, if any, in
+ * front: `bos: tokenizer.encode("")[0]`.
+ *
+ * Follows BAAI-DCAI/Bunny, `bunny/util/data_utils.py`: `preprocess_bunny` (with `_with_bos`, which is for
+ * tokenizers that begin texts with a token) and `preprocess_plain`, which takes the picture alone of what
+ * the user says.
+ *
+ * @param template a template or its name @param system in place of its system sentence
+ * @throws {RangeError} if there is no template of this name; the nearest is offered.
+ *
+ * @example
+ * ```ts
+ * import { conversationTemplate } from "@moiie/lab/models";
+ * const pieces = conversationTemplate("bunny")([
+ *   { role: "human", text: "<image>\nWhat is it?" },
+ *   { role: "gpt", text: "A cat." },
+ * ]);
+ * console.log(pieces.at(-1)); // { text: "A cat.<|endoftext|>", learned: true }
+ * ```
+ */
+export function conversationTemplate(
+  template: string | TextTemplate,
+  system?: string,
+): (turns: readonly TrainingTurn[]) => { text: string; learned: boolean }[] {
+  const marks = typeof template === "string" ? chatTemplate(template) : template;
+  const heading = system ?? marks.system;
+  const beginning = heading === "" ? "" : heading + marks.afterSystem;
+  return (turns) =>
+    turns.map(({ role, text }, i) => {
+      const first = i === 0 ? beginning : "";
+      if (role === "gpt") return { text: first + text + marks.end, learned: true };
+      const said = marks.captions ? imagesOf(text) : text;
+      const asked = marks.user + said + marks.afterUser + marks.assistant + marks.beforeAnswer;
+      return { text: first + asked, learned: false };
+    });
+}
+
+/** Nothing but the pictures of a text. */
+function imagesOf(text: string): string {
+  return IMAGE_PLACEHOLDER.repeat(text.split(IMAGE_PLACEHOLDER).length - 1);
 }
 
 async function renderJinja(

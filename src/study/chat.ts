@@ -12,10 +12,12 @@ import {
   type ChatTemplate,
   chatTemplate,
   type ChatTurn,
+  checkpointTemplate,
   type Generated,
   type GenerateOptions,
   type Lvlm,
   lvlmTextModel,
+  ownTemplate,
   type Published,
   renderChat,
   seeImages,
@@ -23,6 +25,7 @@ import {
   textModel,
   type WordsTokenizer,
 } from "../models/mod.ts";
+import { bunnyAspect } from "../models/bunny_layout.ts";
 import { answerLength, checkGenerate, textOf, writeOn } from "../models/generate.ts";
 import { promptTokens } from "../models/text_model.ts";
 import { type Tensor, tensor } from "../tensor/mod.ts";
@@ -38,16 +41,18 @@ export interface Miniature {
 /** Options of {@linkcode chat}. */
 export interface ChatOptions extends Omit<GenerateOptions, "signal"> {
   /**
-   * How the conversation is written down: `phi3`, `llama`, `vicuna`, `plain`, `text`, `question`,
-   * `own` (the checkpoint's), or a template. Default: the authors' for their models, else the
-   * checkpoint's own, else LLaVA's for LLaVA, else `text`.
+   * How the conversation is written down: `phi3`, `llama`, `bunny`, `bunny-llama`, `vicuna`, `plain`,
+   * `text`, `question`, `own` (the checkpoint's), or a template. Default that of
+   * `checkpointTemplate()`: the authors' and Bunny's for theirs, else the checkpoint's own, else LLaVA's
+   * for LLaVA, else `text`.
    */
   template?: string | ChatTemplate;
   /** In place of the template's system sentence. */
   system?: string;
   /**
    * What happens to pictures that are not square: `square` leaves them to the processor, `pad` puts
-   * bars of the mean colour beside them first, as the paper's second stage. Default `square`.
+   * bars of the mean colour beside them first, as the paper's second stage. Default what a checkpoint
+   * of the authors' layout says, else `square`.
    */
   aspect?: PictureInputOptions["aspect"];
   /** Most tokens of the conversation, its answers among them. Default 2048, or the context if less. */
@@ -69,6 +74,7 @@ interface Talker {
   readonly model: TextModel;
   readonly template: ChatTemplate;
   readonly processor: PreprocessorConfig | undefined;
+  readonly aspect: PictureInputOptions["aspect"];
 }
 
 /** A conversation. Made by {@linkcode chat}. */
@@ -191,7 +197,7 @@ export class Chat {
           `preprocessor_config.json`,
       );
     }
-    const { aspect = "square" } = this.#options;
+    const { aspect = this.#talker.aspect } = this.#options;
     const { data, shape } = pictureInput(image, { config: processor, aspect });
     return tensor(data, { shape });
   };
@@ -211,28 +217,6 @@ function generation(options: ChatOptions): GenerateOptions {
   const { template: _template, system: _system, aspect: _aspect, capacity: _capacity, ...rest } =
     options;
   return rest;
-}
-
-/** The template that a checkpoint's model was trained with, as far as one can tell. */
-function usualTemplate(loaded: Published): ChatTemplate {
-  const { tokenizer, config } = loaded;
-  const isMixture = loaded.kind === "language" &&
-    loaded.model.language.blocks.some(({ ffn }) => ffn.routers.length > 1);
-  if (isMixture) return chatTemplate(config.model_type === "phi3" ? "phi3" : "llama");
-  if (tokenizer?.chatTemplate) return ownTemplate(loaded);
-  return chatTemplate(loaded.kind === "llava" ? "vicuna" : "text");
-}
-
-/** The template that lies beside the weights. @throws {RangeError} if there is none. */
-function ownTemplate({ tokenizer, path }: Published): ChatTemplate {
-  if (!tokenizer?.chatTemplate) {
-    throw new RangeError(`${path} has no chat_template in tokenizer_config.json; name another one`);
-  }
-  const named = { bos_token: tokenizer.beginId, eos_token: tokenizer.endId };
-  const values = Object.entries(named).map(([name, id]) =>
-    [name, id === undefined ? "" : tokenizer.token(id) ?? ""] as const
-  );
-  return { jinja: tokenizer.chatTemplate, values: Object.fromEntries(values) };
 }
 
 /** Pictures of the library's own model: squares, from -1 to 1. */
@@ -259,13 +243,15 @@ function talkerOf(
       model: lvlmTextModel(loaded.model, loaded.tokenizer),
       template: named === undefined || named === "own" ? usual : named,
       processor: miniatureProcessor(loaded.model),
+      aspect: "square",
     };
   }
-  const usual = () => named === "own" ? ownTemplate(loaded) : usualTemplate(loaded);
+  const usual = () => named === "own" ? ownTemplate(loaded) : checkpointTemplate(loaded);
   return {
     model: textModel(loaded),
     template: named === undefined || named === "own" ? usual() : named,
     processor: loaded.processor as PreprocessorConfig | undefined,
+    aspect: bunnyAspect(loaded.config),
   };
 }
 

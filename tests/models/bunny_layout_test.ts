@@ -7,52 +7,13 @@ import {
   plan,
   type PublishedLanguage,
   type PublishedVision,
-  type SafetensorsTensor,
   writePublished,
 } from "../../src/models/mod.ts";
 import { llavaConfig } from "../../src/models/bunny_layout.ts";
-import { Random, tensor } from "../../src/tensor/mod.ts";
+import { tensor } from "../../src/tensor/mod.ts";
 import "../nn/shared.ts"; // opens the session
-import { inFolder, writeJson, writeWeights } from "./checkpoint_shared.ts";
-import { configOf, folderOf, tensorsOf } from "./fixture_models.ts";
-
-const LANGUAGE = folderOf("moiie_official/phi3_moiie"), TOWER = folderOf("models/siglip_vision");
-const { vocab_size: vocabulary, hidden_size: width } = configOf(LANGUAGE) as Record<string, number>;
-const seen = Number(configOf(TOWER).hidden_size);
-
-function normals(stream: string, length: number, scale = 1): Float32Array<ArrayBuffer> {
-  const random = new Random(1, stream);
-  return Float32Array.from({ length }, () => scale * random.normal());
-}
-const weight = (stream: string, ...shape: number[]): SafetensorsTensor => ({
-  dtype: "F32",
-  shape,
-  data: normals(stream, shape.reduce((a, b) => a * b), 0.2),
-});
-const CONNECTOR: Record<string, SafetensorsTensor> = {
-  "0.weight": weight("a", width, seen),
-  "0.bias": weight("b", width),
-  "2.weight": weight("c", width, width),
-  "2.bias": weight("d", width),
-};
-
-/** Writes the authors' mixture with a tower and a connector as their code names them. */
-function writeWhole(folder: string, more: Record<string, unknown> = {}): void {
-  const all = [
-    ...tensorsOf(LANGUAGE),
-    ...[...tensorsOf(TOWER)].map(([name, t]) => [`model.vision_tower.vision_tower.${name}`, t]),
-    ...Object.entries(CONNECTOR).map(([name, t]) => [`model.mm_projector.${name}`, t]),
-  ];
-  writeWeights(folder, "model.safetensors", Object.fromEntries(all));
-  writeJson(folder, "config.json", {
-    ...configOf(LANGUAGE),
-    model_type: "bunny-phi3",
-    mm_projector_type: "mlp2x_gelu",
-    mm_vision_tower: "tiny-siglip",
-    vision_config: configOf(TOWER),
-    ...more,
-  });
-}
+import { CONNECTOR, LANGUAGE, normals, TOWER, vocabulary, writeWhole } from "./bunny_shared.ts";
+import { inFolder } from "./checkpoint_shared.ts";
 
 Deno.test("loadPublished() reads the authors' whole model: tower, connector and mixture", async () => {
   await inFolder(async (folder) => {

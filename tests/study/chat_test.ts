@@ -120,6 +120,24 @@ Deno.test("chat() takes files, chooses a template, and says what a checkpoint la
   });
 });
 
+Deno.test("chat() pads pictures where a checkpoint of the authors' layout says so", async () => {
+  await inFolder(async (folder) => {
+    await writeTalkingLlava(folder);
+    const loaded = await loadPublished(folder), image = picture(2, 14, 30);
+    const text = { ...(loaded.config.text_config as object), mm_vision_tower: "tiny" };
+    const saying = async (aspect: string, options: ChatOptions): Promise<string> => {
+      const config = { ...loaded.config, text_config: { ...text, image_aspect_ratio: aspect } };
+      using talk = await chat({ ...loaded, config }, { ...OPTIONS, maxTokens: 12, ...options });
+      return await talk.ask("What?", { images: [image] });
+    };
+    const padded = await saying("square", { aspect: "pad" });
+    assertEquals(await saying("pad", {}), padded);
+    const plain = await saying("pad", { aspect: "square" });
+    assertEquals(await saying("square", {}), plain);
+    assertNotEquals(plain, padded);
+  });
+});
+
 Deno.test("chat() asks the miniature about a picture, each question alone", async () => {
   const model = await mixture(thimble({ ffn: moiie() })), tokenizer = TOKENIZER;
   using talk = await chat({ model, tokenizer }, { maxTokens: 4 });

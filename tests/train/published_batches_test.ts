@@ -7,17 +7,19 @@ import {
   LlavaData,
   WordTokenizer,
 } from "../../src/data/mod.ts";
-import { loadPublished } from "../../src/models/mod.ts";
+import { chatTemplate, conversationTemplate, loadPublished } from "../../src/models/mod.ts";
 import { fitPublished, publishedBatches } from "../../src/train/mod.ts";
 import { folderOf } from "../models/fixture_models.ts";
 import "../nn/shared.ts";
 
-const template: ConversationTemplate = (turns) =>
-  turns.map(({ role, text }) =>
-    role === "human"
-      ? { text: `USER ${text} ASSISTANT`, learned: false }
-      : { text: ` ${text} END `, learned: true }
-  );
+const template: ConversationTemplate = conversationTemplate({
+  ...chatTemplate("text"),
+  user: "USER ",
+  afterUser: " ",
+  assistant: "ASSISTANT",
+  beforeAnswer: " ",
+  end: " END ",
+});
 
 const WORDS = "USER ASSISTANT END what colour which is first hello red blue yes".split(" ");
 
