@@ -4,9 +4,11 @@
  * as the LLaVA models that they are but for names.
  *
  * Names and features: BAAI-DCAI/Bunny, bunny/model/bunny_arch.py, multimodal_encoder/siglip and clip,
- * multimodal_projector/builder.py.
+ * multimodal_projector/builder.py. Features of several scales (`use_s2`): multimodal_encoder/builder.py and
+ * the class `SiglipVisionTowerS2` of multimodal_encoder/siglip/siglip_encoder.py there.
  */
 import { basename } from "node:path";
+import type { PreprocessorFile } from "./checkpoint_files.ts";
 import type { Checkpoint } from "./checkpoint_folder.ts";
 import {
   LANGUAGE_TYPES,
@@ -46,6 +48,28 @@ const TOWERS: Readonly<Record<string, PublishedConfig>> = {
   },
 };
 
+/** How these towers' own `preprocessor_config.json` prepare pictures: whole models are saved without. */
+const PREPROCESSORS: Readonly<Record<string, PreprocessorFile>> = {
+  "siglip-so400m-patch14-384": {
+    image_processor_type: "SiglipImageProcessor",
+    size: { height: 384, width: 384 },
+    resample: 3,
+    image_mean: [0.5, 0.5, 0.5],
+    image_std: [0.5, 0.5, 0.5],
+  },
+  "clip-vit-large-patch14-336": {
+    image_processor_type: "CLIPImageProcessor",
+    size: { shortest_edge: 336 },
+    crop_size: { height: 336, width: 336 },
+    resample: 3,
+    image_mean: [0.48145466, 0.4578275, 0.40821073],
+    image_std: [0.26862954, 0.26130258, 0.27577711],
+  },
+};
+
+/** Scales of S² if the configuration names none, as in the published code. */
+const S2_SCALES = "384,768,1152";
+
 /** A whole model of this layout with the names and the configuration of a LLaVA, others as they are. */
 export function asLlava(checkpoint: Checkpoint): Checkpoint {
   if (!checkpoint.has("model.mm_projector.0.weight")) return checkpoint;
@@ -72,8 +96,43 @@ export function asLlava(checkpoint: Checkpoint): Checkpoint {
         misshapen: misshapen.map((one) => ({ ...one, name: llava(one.name) })),
       };
     },
+    ownName,
     config: () => llavaConfig(checkpoint.config()),
+    preprocessor: () => preprocessorOf(checkpoint.config(), checkpoint.preprocessor()),
   };
+}
+
+/** The name in this layout of a LLaVA's tensor. */
+function ownName(name: string): string {
+  const [there, llava] = PREFIXES.find(([, llava]) => name.startsWith(llava)) ?? ["", ""];
+  return there + name.slice(llava.length);
+}
+
+/**
+ * How pictures are prepared. Models of several scales are given pictures of the largest one, whatever the
+ * tower's own file says.
+ */
+function preprocessorOf(
+  config: PublishedConfig,
+  file: PreprocessorFile | undefined,
+): PreprocessorFile | undefined {
+  const known = file ?? PREPROCESSORS[towerName(config)];
+  const side = config.use_s2 ? s2Scales(config).at(-1)! : undefined;
+  return known && side ? { ...known, size: { height: side, width: side } } : known;
+}
+
+/** The tower's name, of a path to it the last part. */
+function towerName({ mm_vision_tower: tower }: PublishedConfig): string {
+  return basename(String(tower).replace(/[/\\]+$/, ""));
+}
+
+/** The sizes at which a model with `use_s2` looks at pictures. @throws {SyntaxError} if they are none. */
+function s2Scales({ s2_scales: given = S2_SCALES }: PublishedConfig): number[] {
+  const scales = String(given).split(",").map(Number).sort((a, b) => a - b);
+  if (scales.every((scale) => Number.isInteger(scale) && scale > 0)) return scales;
+  throw new SyntaxError(
+    `config.json: s2_scales should be sizes as in "${S2_SCALES}", it is ${JSON.stringify(given)}`,
+  );
 }
 
 /**
@@ -90,10 +149,9 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
   const refuse = (what: string) =>
     new RangeError(`config.json of ${config.model_type}: ${what} is not supported here`);
   if (!type) throw refuse("this language model with a connector");
-  if (config.use_s2) throw refuse("use_s2, features of several scales,");
   const connector = config.mm_projector_type ?? "mlp2x_gelu";
   if (connector !== "mlp2x_gelu") throw refuse(`mm_projector_type "${connector}"`);
-  const name = basename(String(config.mm_vision_tower).replace(/[/\\]+$/, ""));
+  const name = towerName(config);
   const vision = config.vision_config ?? TOWERS[name];
   if (!vision) {
     throw refuse(
@@ -103,6 +161,7 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
   }
   const { vision_config: _, ...rest } = config, text = { ...rest, model_type: type };
   const isClip = (vision as PublishedConfig).model_type === "clip_vision_model";
+  if (isClip && config.use_s2) throw refuse("use_s2 with a CLIP tower, as in the published code,");
   return {
     model_type: "llava",
     text_config: text,
@@ -111,6 +170,7 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
     projector_hidden_act: "gelu",
     vision_feature_layer: -2,
     vision_feature_select_strategy: isClip ? "default" : "full",
+    ...(config.use_s2 ? { vision_feature_scales: s2Scales(config) } : {}),
   };
 }
 

@@ -123,6 +123,11 @@ export interface Checkpoint extends Disposable {
    * @throws {SyntaxError} if it is no JSON object or does not say whose steps it has.
    */
   preprocessor(): PreprocessorFile | undefined;
+  /**
+   * The name of a tensor in the files, where it has another one here: in a whole model as the paper's
+   * authors (and Bunny) save it.
+   */
+  ownName?(name: string): string;
   /** Closes the files; what was read stays valid. */
   close(): void;
 }

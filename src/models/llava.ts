@@ -17,7 +17,14 @@ import {
   where,
 } from "../tensor/mod.ts";
 import { type ApplyOptions, embed, type LvlmOutputs } from "./lvlm.ts";
-import { numberOf, partOf, type PublishedConfig, withDefaults } from "./published_config.ts";
+import { multiscaleFeatures } from "./multiscale.ts";
+import {
+  featureScales,
+  numberOf,
+  partOf,
+  type PublishedConfig,
+  withDefaults,
+} from "./published_config.ts";
 import {
   applyPublishedLanguage,
   imageModality,
@@ -40,6 +47,11 @@ export interface Llava {
   readonly activation: string;
   /** Which features the projector is given. */
   readonly features: FeatureChoice;
+  /**
+   * Heights and widths at which pictures are looked at, the tower's first: the projector is given the
+   * features of all of them, see {@linkcode multiscaleFeatures}. Missing: only the tower's.
+   */
+  readonly scales?: readonly number[];
   /** The language model. */
   readonly text: PublishedLanguage;
   /** Token that stands where a feature goes. */
@@ -59,6 +71,7 @@ export function publishedLlava(config: PublishedConfig, weights: Weights): Llava
   if (strategy !== "default" && strategy !== "full") {
     throw unknownName("vision_feature_select_strategy", strategy, ["default", "full"]);
   }
+  const scales = featureScales(c);
   return {
     vision: publishedVision(partOf(c, "vision_config"), weights, "vision_tower."),
     projector: {
@@ -67,15 +80,24 @@ export function publishedLlava(config: PublishedConfig, weights: Weights): Llava
     },
     activation: String(c.projector_hidden_act),
     features: { layer: numberOf(c, "vision_feature_layer"), skip: strategy === "default" ? 1 : 0 },
+    ...(scales && { scales }),
     text: publishedLanguage(partOf(c, "text_config"), weights, "language_model."),
     imageToken: numberOf(c, "image_token_index"),
   };
 }
 
-/** What pictures become for the language model. @param pixels `[N, 3, H, W]` @returns `[N, I, D]` */
+/**
+ * What pictures become for the language model.
+ *
+ * @param pixels `[N, 3, H, W]` of the tower's size, of a model of several scales of any; the last is
+ * what such models were trained with @returns `[N, I, D]`
+ */
 export function imageFeatures(model: Llava, pixels: Tensor): Tensor {
-  const { vision, projector, activation, features } = model;
-  const seen = visionFeatures(vision.tower, vision.config, pixels, features);
+  const { vision, projector, activation, features, scales } = model;
+  const see = (x: Tensor) => visionFeatures(vision.tower, vision.config, x, features);
+  const seen = scales
+    ? multiscaleFeatures(pixels, { sizes: scales, split: scales[0] }, see)
+    : see(pixels);
   return applyMlp(projector, seen, activationNamed(activation));
 }
 

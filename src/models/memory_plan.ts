@@ -293,9 +293,11 @@ export function activationElements({ language: l, vision: v }: MemorySizes, pass
   const { batch, tokens, pictures, training, recompute } = pass;
   let elements = 0;
   if (v && pictures > 0) {
-    const rows = pictures * v.patches;
+    // Scales are looked at one after the other; their pieces together.
+    const { pieces = [1] } = v, all = pieces.reduce((sum, n) => sum + n, 0);
+    const seen = pictures * (training ? all : Math.max(...pieces)), rows = seen * v.patches;
     const block = rows * (6 * v.width + 6 * v.width + 2 * v.hidden) +
-      2 * pictures * v.heads * v.patches ** 2;
+      2 * seen * v.heads * v.patches ** 2;
     elements += training ? v.layers * block : block;
   }
   if (!l) return elements;

@@ -3,6 +3,7 @@ import { type Shape, sizeOf } from "../tensor/mod.ts";
 import { imageTokens, type LanguageConfig, moeLayers, type VisionConfig } from "./config.ts";
 import { joinedTensors } from "./joined_weights.ts";
 import {
+  featureScales,
   LANGUAGE_TYPES,
   languageConfig,
   partOf,
@@ -39,6 +40,8 @@ export interface MemorySizes {
   readonly vision?: Readonly<VisionConfig> & {
     /** Tokens of a picture. */
     readonly patches: number;
+    /** Pieces of the encoder's size that a picture is cut into, at each scale. Missing: itself. */
+    readonly pieces?: readonly number[];
   };
 }
 
@@ -70,12 +73,17 @@ function publishedSizes(config: PublishedConfig): MemorySizes {
     : undefined;
   const seen = type === "llava" ? partOf(config, "vision_config") : text ? undefined : config;
   const vision = seen && towerConfig(visionPart(seen));
+  const pieces = type === "llava"
+    ? featureScales(config)?.map((scale, _, [first]) => Math.ceil(scale / first) ** 2)
+    : undefined;
   return {
     title: type,
     parameters: [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0),
     largest: largestOf(joined),
     ...(text && { language: { ...languageConfig(text), ...publishedMixtures(text) } }),
-    ...(vision && { vision: { ...vision, patches: imageTokens(vision) } }),
+    ...(vision && {
+      vision: { ...vision, patches: imageTokens(vision), ...(pieces && { pieces }) },
+    }),
   };
 }
 

@@ -126,6 +126,25 @@ export function withDefaults(config: PublishedConfig, types: readonly string[]):
   return { ...DEFAULTS[type], ...config };
 }
 
+/**
+ * Sizes at which a LLaVA looks at its pictures (S²), as `llavaConfig()` puts them into a configuration;
+ * undefined if only at its tower's.
+ *
+ * @throws {SyntaxError} if they are no list of growing sizes that begins with the tower's.
+ */
+export function featureScales(config: PublishedConfig): number[] | undefined {
+  const scales = config.vision_feature_scales;
+  if (scales === undefined) return undefined;
+  const { image_size: size } = partOf(config, "vision_config");
+  const grow = Array.isArray(scales) && scales.length > 0 &&
+    scales.every((v, i) => Number.isInteger(v) && v > (i === 0 ? 0 : scales[i - 1]));
+  if (grow && scales[0] === size) return scales;
+  throw new SyntaxError(
+    `config.json: vision_feature_scales should be growing sizes from the tower's, ${size}, it is ` +
+      JSON.stringify(scales),
+  );
+}
+
 /** Language models that {@linkcode languageConfig} reads. */
 export const LANGUAGE_TYPES: readonly string[] = ["llama", "phi3", "mixtral"];
 

@@ -5,6 +5,7 @@
 import { type Shape, unknownName } from "../tensor/mod.ts";
 import { imageTokens, type LanguageConfig } from "./config.ts";
 import {
+  featureScales,
   LANGUAGE_TYPES,
   languageConfig,
   partOf,
@@ -50,7 +51,8 @@ export function publishedShapes(config: PublishedConfig, shapeOf?: ShapeOf): Map
     throw unknownName("model_type", type, known);
   }
   const vision = partOf(config, "vision_config"), text = partOf(config, "text_config");
-  const { width } = languageConfig(text), seen = towerConfig(vision).width;
+  const { width } = languageConfig(text);
+  const seen = towerConfig(vision).width * (featureScales(config)?.length ?? 1);
   const projector = "multi_modal_projector.linear_";
   return new Map<string, Shape>([
     ...visionShapes(vision, "vision_tower.", shapeOf),

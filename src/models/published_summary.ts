@@ -27,10 +27,14 @@ export function summarizePublished(published: PublishedLvlm | AnyPublished): Sum
     if (total > 0) rows.push({ part, shape, total, active });
   };
   if ("text" in model) {
-    const { vision: { tower, config: v }, projector } = model;
-    const sizes = `${v.layers} blocks of ${v.width}, pictures of ${v.imageSize} pixels`;
+    const { vision: { tower, config: v }, projector, scales = [v.imageSize] } = model;
+    const sizes = `${v.layers} blocks of ${v.width}, pictures of ${scales.join(", ")} pixels`;
     add("vision encoder", `${sizes}, patches of ${v.patch}`, countOf(tower));
-    add("connector", `${v.width} → ${c.width} → ${c.width}`, countOf(projector));
+    add(
+      "connector",
+      `${v.width * scales.length} → ${c.width} → ${c.width}`,
+      countOf(projector),
+    );
   }
   add("token embedding", `${c.vocabulary} × ${c.width}`, embedding.size);
   const grouped = c.keyHeads && c.keyHeads !== c.heads ? `, ${c.keyHeads} of keys and values` : "";

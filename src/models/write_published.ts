@@ -38,6 +38,11 @@ export interface WritePublishedOptions {
    * of the loaded checkpoint.
    */
   readonly from?: string;
+  /**
+   * Layout of a whole model as the paper's authors (and Bunny) save it: `own`, as it came, or `llava`, as
+   * Hugging Face transformers has LLaVA. Default `own`.
+   */
+  readonly layout?: "own" | "llava";
   /** A `config.json` where there is no such folder. */
   readonly config?: PublishedConfig;
   /** Element type of all tensors. Default each as in the checkpoint, else `torch_dtype`, else F32. */
@@ -76,7 +81,8 @@ const COMPANIONS =
  * an index), and the small files of the checkpoint it was made from. A dense model is written in its
  * original layout: what was loaded and not changed comes back bit for bit, and so do tensors that the
  * library does not use. MoIIE, and any table with one router for text and one for image tokens, is written
- * in the layout of the paper's authors; experts with one router for all tokens as Mixtral.
+ * in the layout of the paper's authors; experts with one router for all tokens as Mixtral. Whole models that
+ * came as Bunny saves them go back so.
  *
  * Only one tensor is in host memory at a time. The folder is written under a temporary name and renamed,
  * so that there is never half a checkpoint. Needs Deno.
@@ -117,21 +123,30 @@ export async function writePublished(
   }
   refuseExisting(folder, overwrite);
   const tree = "kind" in model ? model.model : model;
+  const ownName = options.config || options.layout === "llava" ? undefined : source?.ownName;
   const { tensors, changes, part } = describe(tree, config, source);
-  const streamed = streamedTensors(tensors, config, source, dtype);
+  if (ownName && changes.set.model_type !== undefined) {
+    throw new RangeError(
+      `writePublished: the layout of ${from} has no ${changes.set.model_type} in it; set layout: "llava"`,
+    );
+  }
+  const name = ownName ?? ((name: string) => name);
+  const streamed = streamedTensors(tensors, config, source, dtype)
+    .map((t) => ({ ...t, name: name(t.name) }));
   const written = new Set(streamed.map((t) => t.name));
   const isSame = Object.keys(changes.set).length === 0 && changes.remove.length === 0;
   const texts = from === undefined ? undefined : folderOf(from);
   const temporary = `${folder.replace(/[/\\]+$/, "")}.${crypto.randomUUID().slice(0, 8)}.part`;
   await Deno.mkdir(temporary, { recursive: true });
   try {
-    const isTold = !options.config && source?.json("config.json")?.model_type === config.model_type;
+    const told = source?.json("config.json")?.model_type;
+    const isTold = !options.config && (ownName !== undefined || told === config.model_type);
     const text = !isTold || !texts
       ? JSON.stringify(config, null, 2)
       : await Deno.readTextFile(join(texts, "config.json"));
     await Deno.writeTextFile(
       join(temporary, "config.json"),
-      isSame && !dtype ? text : changed(text, changes, part, dtype),
+      isSame && !dtype ? text : changed(text, changes, ownName ? undefined : part, dtype),
     );
     if (texts) await copyCompanions(texts, temporary, isSame);
     const { bytes } = await streamWeights(temporary, streamed, shardSize);
@@ -141,13 +156,22 @@ export async function writePublished(
       files: [...Deno.readDirSync(folder)].map(({ name }) => name).sort(),
       bytes,
       tensors: [...written],
-      leftOut: source?.names.filter((name) => !written.has(name)) ?? [],
-      notes: "language" in tree || "text" in tree ? authorsLimits(tree) : [],
+      leftOut: source?.names.map(name).filter((name) => !written.has(name)) ?? [],
+      notes: "tower" in tree ? [] : limits(tree, ownName !== undefined, isSame),
     };
   } catch (error) {
     await Deno.remove(temporary, { recursive: true }).catch(() => {});
     throw error;
   }
+}
+
+/** What other programs will not read of a model. */
+function limits(model: PublishedLvlm, ownLayout: boolean, isSame: boolean): string[] {
+  if (ownLayout && isSame) return [];
+  const scales = "text" in model && model.scales && !ownLayout
+    ? ["Hugging Face transformers' LLaVA has no features of several scales"]
+    : [];
+  return [...authorsLimits(model), ...scales];
 }
 
 /** What is written of a model. */

@@ -53,7 +53,7 @@ export function* exampleBatches(
   const { vocabulary } = publishedPart(model).config.language;
   const llava = "text" in model ? model : undefined, imageToken = llava?.imageToken;
   const words = wordsOf(vocabulary, imageToken), begin = 1, end = 2;
-  const size = llava?.vision.config.imageSize ?? 0;
+  const size = llava?.scales?.at(-1) ?? llava?.vision.config.imageSize ?? 0;
   const features = llava
     ? imageTokens(llava.vision.config) + (llava.vision.tower.classToken ? 1 : 0) -
       llava.features.skip

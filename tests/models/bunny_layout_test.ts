@@ -1,19 +1,45 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertGreater,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   applyLlava,
+  extractDense,
+  imageFeatures,
   type Llava,
   loadPublished,
+  multiscaleFeatures,
   openCheckpoint,
   plan,
   type PublishedLanguage,
   type PublishedVision,
+  summarizePublished,
+  upcyclePublished,
+  visionFeatures,
   writePublished,
 } from "../../src/models/mod.ts";
 import { llavaConfig } from "../../src/models/bunny_layout.ts";
-import { tensor } from "../../src/tensor/mod.ts";
+import { moiie } from "../../src/moe/mod.ts";
+import { applyMlp } from "../../src/nn/mod.ts";
+import { narrow, readAll, tensor } from "../../src/tensor/mod.ts";
 import "../nn/shared.ts"; // opens the session
-import { CONNECTOR, LANGUAGE, normals, TOWER, vocabulary, writeWhole } from "./bunny_shared.ts";
-import { inFolder } from "./checkpoint_shared.ts";
+import {
+  CONNECTOR,
+  LANGUAGE,
+  normals,
+  TOWER,
+  vocabulary,
+  WIDE_CONNECTOR,
+  writeWhole,
+} from "./bunny_shared.ts";
+import { contents, inFolder, writeJson } from "./checkpoint_shared.ts";
+import { configOf } from "./fixture_models.ts";
+
+const configText = (folder: string) => Deno.readTextFileSync(`${folder}/config.json`);
 
 Deno.test("loadPublished() reads the authors' whole model: tower, connector and mixture", async () => {
   await inFolder(async (folder) => {
@@ -49,8 +75,13 @@ Deno.test("loadPublished() reads the authors' whole model: tower, connector and 
     const want = await logits(apart);
     assertEquals(await logits(model), want);
 
-    // Written, it is a LLaVA.
-    const written = await writePublished(`${folder}/again`, whole);
+    // Written back it is what it was, or a LLaVA.
+    const { notes, leftOut, tensors } = await writePublished(`${folder}/same`, whole);
+    assertEquals([notes, leftOut], [[], []]);
+    assertEquals(contents(`${folder}/same`), contents(folder));
+    assertEquals(tensors.toSorted(), contents(folder).map(([name]) => name));
+    assertEquals(configText(`${folder}/same`), configText(folder));
+    const written = await writePublished(`${folder}/again`, whole, { layout: "llava" });
     assertEquals(written.leftOut, []);
     const again = await loadPublished(`${folder}/again`);
     assertEquals(again.config.model_type, "llava");
@@ -84,12 +115,120 @@ Deno.test("llavaConfig() knows the paper's tower, and refuses what it does not k
     const [more, text] of [
       [{ mm_vision_tower: "eva" }, 'mm_vision_tower "eva"'],
       [{ mm_projector_type: "spp" }, "mm_projector_type"],
-      [{ use_s2: true }, "use_s2"],
+      [{ use_s2: true, mm_vision_tower: "clip-vit-large-patch14-336" }, "use_s2 with a CLIP"],
       [{ model_type: "bunny-qwen2" }, "language model"],
     ] as const
   ) assertThrows(() => llavaConfig({ ...paper, ...more }), RangeError, text);
+  const odd = { ...paper, use_s2: true, s2_scales: "384,x" };
+  assertThrows(() => llavaConfig(odd), SyntaxError, "s2_scales");
+  // Scales that do not begin with the tower's size.
   await inFolder(async (folder) => {
     writeWhole(folder, { use_s2: true });
-    await assertRejects(() => loadPublished(folder), RangeError, "use_s2");
+    await assertRejects(() => loadPublished(folder), SyntaxError, "[384,768,1152]");
+  });
+});
+
+Deno.test("openCheckpoint() knows how the paper's towers want their pictures, and the size of use_s2", async () => {
+  await inFolder((folder) => {
+    const preprocessor = (more: Record<string, unknown>) => {
+      writeWhole(folder, more);
+      using checkpoint = openCheckpoint(folder);
+      return checkpoint.preprocessor();
+    };
+    assertEquals(preprocessor({}), undefined);
+    const siglip = { mm_vision_tower: "google/siglip-so400m-patch14-384" };
+    assertEquals(preprocessor(siglip)!.size, { height: 384, width: 384 });
+    assertEquals(preprocessor({ ...siglip, use_s2: true })!.size, { height: 1152, width: 1152 });
+    const clip = preprocessor({ mm_vision_tower: "openai/clip-vit-large-patch14-336" })!;
+    assertEquals(clip.crop_size, { height: 336, width: 336 });
+    writeJson(folder, "preprocessor_config.json", { image_processor_type: "SiglipImageProcessor" });
+    assertEquals(preprocessor(siglip)!.size, undefined, "the file beside the weights goes first");
+  });
+});
+
+/** A small tower looks at 22 pixels, so these are one, four and nine pieces. */
+const S2 = { use_s2: true, s2_scales: "44,22,66" };
+
+Deno.test("a whole model with use_s2 sees features of several scales, as multiscaleFeatures() gives them", async () => {
+  await inFolder(async (folder) => {
+    writeWhole(folder, S2);
+    const whole = await loadPublished(folder), model = whole.model as Llava;
+    assertEquals([whole.unused, model.scales], [[], [22, 44, 66]]);
+    assertEquals(model.projector.up.weight.shape, WIDE_CONNECTOR["0.weight"].shape);
+    const { tower, config } = (await loadPublished(TOWER)).model as PublishedVision;
+    const pixels = tensor(normals("pixels", 2 * 3 * 66 ** 2), { shape: [2, 3, 66, 66] });
+    const joined = multiscaleFeatures(
+      pixels,
+      { sizes: [22, 44, 66], split: 22 },
+      (pieces) => visionFeatures(tower, config, pieces, { layer: -2, skip: 0 }),
+    );
+    assertEquals(joined.shape, [2, 25, 3 * config.width]);
+    const of = (name: string) => {
+      const { shape, data } = WIDE_CONNECTOR[name];
+      return tensor(data as Float32Array, { shape });
+    };
+    const want = applyMlp({
+      up: { weight: of("0.weight"), bias: of("0.bias") },
+      down: { weight: of("2.weight"), bias: of("2.bias") },
+    }, joined);
+    const features = imageFeatures(model, pixels);
+    const [got, wanted] = await readAll(features, want);
+    assertEquals(got, wanted);
+    // Larger scales are no copies of the first.
+    const [one] = await readAll(narrow(joined, 2, 0, config.width));
+    const [two] = await readAll(narrow(joined, 2, config.width, config.width));
+    assertNotEquals(one, two);
+  });
+});
+
+Deno.test("plan() and summarizePublished() count the wider connector of use_s2, plan() the pieces", async () => {
+  const paper = { model_type: "bunny-phi3", mm_vision_tower: "google/siglip-so400m-patch14-384" };
+  const bytes = (more: Record<string, unknown>, part: string, training = false) =>
+    plan(llavaConfig({ ...paper, ...more }), { training }).rows.find((r) => r.part === part)!.bytes;
+  const wider = bytes({ use_s2: true }, "parameters") - bytes({}, "parameters");
+  assertEquals(wider, 4 * 2 * 1152 * 3072);
+  assertGreater(bytes({ use_s2: true }, "activations"), 5 * bytes({}, "activations"));
+  const training = (more: Record<string, unknown>) => bytes(more, "activations", true);
+  assertGreater(training({ use_s2: true }), 10 * training({}));
+  await inFolder(async (folder) => {
+    writeWhole(folder, S2);
+    const whole = await loadPublished(folder);
+    const { rows, total } = summarizePublished(whole);
+    assertEquals(rows.find((r) => r.part === "connector")!.shape, "96 → 32 → 32");
+    assertEquals(4 * total, plan(whole.config).rows[0].bytes);
+  });
+});
+
+Deno.test("writePublished() gives a whole model with use_s2 back bit for bit, and reads what it wrote", async () => {
+  await inFolder(async (folder) => {
+    writeWhole(folder, S2);
+    const whole = await loadPublished(folder);
+    await writePublished(`${folder}/same`, whole);
+    assertEquals(contents(`${folder}/same`), contents(folder));
+    assertEquals(configText(`${folder}/same`), configText(folder));
+    // As a LLaVA it keeps its scales, which only this library reads.
+    const { notes } = await writePublished(`${folder}/llava`, whole, { layout: "llava" });
+    assertStringIncludes(notes.join(), "several scales");
+    assertEquals(((await loadPublished(`${folder}/llava`)).model as Llava).scales, [22, 44, 66]);
+  });
+});
+
+Deno.test("a dense model of the layout, upcycled, is written with the authors' fields and names in the layout", async () => {
+  await inFolder(async (folder) => {
+    writeWhole(folder);
+    const dense = await extractDense(await loadPublished(folder), "S1");
+    await writePublished(`${folder}/dense`, dense);
+    const fields = configOf(`${folder}/dense`);
+    assertEquals([fields.model_type, fields.num_experts], ["bunny-phi3", undefined]);
+    const read = await loadPublished(`${folder}/dense`);
+    const mixture = await upcyclePublished(read, moiie(), { seed: 1 });
+    const { notes } = await writePublished(`${folder}/moiie`, mixture);
+    assertStringIncludes(notes.join(), "model type of its own");
+    assertEquals(
+      contents(`${folder}/moiie`).map(([name, , shape]) => [name, shape]),
+      contents(folder).map(([name, , shape]) => [name, shape]),
+    );
+    assertEquals(configOf(`${folder}/moiie`).num_experts, 4);
+    assertEquals((await loadPublished(`${folder}/moiie`)).unused, []);
   });
 });

@@ -24,20 +24,26 @@ const weight = (stream: string, ...shape: number[]): SafetensorsTensor => ({
   shape,
   data: normals(stream, shape.reduce((a, b) => a * b), 0.2),
 });
-/** The connector. */
-export const CONNECTOR: Record<string, SafetensorsTensor> = {
-  "0.weight": weight("a", width, seen),
+/** A connector of features of so many scales. */
+const connector = (scales: number): Record<string, SafetensorsTensor> => ({
+  "0.weight": weight("a", width, scales * seen),
   "0.bias": weight("b", width),
   "2.weight": weight("c", width, width),
   "2.bias": weight("d", width),
-};
+});
+/** The connector of the features of one scale. */
+export const CONNECTOR: Record<string, SafetensorsTensor> = connector(1);
+/** The connector of those of three. */
+export const WIDE_CONNECTOR: Record<string, SafetensorsTensor> = connector(3);
 
 /** Writes the authors' mixture with a tower and a connector as their code names them. */
 export function writeWhole(folder: string, more: Record<string, unknown> = {}): void {
   const all = [
     ...tensorsOf(LANGUAGE),
     ...[...tensorsOf(TOWER)].map(([name, t]) => [`model.vision_tower.vision_tower.${name}`, t]),
-    ...Object.entries(CONNECTOR).map(([name, t]) => [`model.mm_projector.${name}`, t]),
+    ...Object.entries(more.use_s2 ? WIDE_CONNECTOR : CONNECTOR).map((
+      [name, t],
+    ) => [`model.mm_projector.${name}`, t]),
   ];
   writeWeights(folder, "model.safetensors", Object.fromEntries(all));
   writeJson(folder, "config.json", {

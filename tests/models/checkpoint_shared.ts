@@ -1,6 +1,7 @@
 /** Checkpoint folders made for a test. */
 import { join } from "node:path";
 import { encodeSafetensors, type SafetensorsTensor } from "../../src/models/mod.ts";
+import { tensorsOf } from "./fixture_models.ts";
 
 /** Runs with a folder that is removed afterwards. */
 export async function inFolder(work: (folder: string) => Promise<void> | void): Promise<void> {
@@ -40,4 +41,16 @@ export function writeSharded(folder: string, change: (map: Record<string, string
   const map = { a: "one.safetensors", b: "one.safetensors", c: "two.safetensors" };
   change(map);
   writeJson(folder, "model.safetensors.index.json", { metadata: {}, weight_map: map });
+}
+
+/** Names, element types, shapes and bytes of a folder's tensors. */
+export function contents(folder: string): [string, string, string, Uint8Array][] {
+  return [...tensorsOf(folder)]
+    .map(([name, { dtype, shape, data }]): [string, string, string, Uint8Array] => [
+      name,
+      dtype,
+      shape.join("x"),
+      new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
+    ])
+    .sort(([a], [b]) => a < b ? -1 : 1);
 }

@@ -13,6 +13,7 @@ import {
 import { modalityMoe, moiie, moiieOf, vanillaMoe } from "../../src/moe/mod.ts";
 import { setValues } from "../../src/tensor/mod.ts";
 import { read } from "../nn/shared.ts";
+import { contents } from "./checkpoint_shared.ts";
 import { configOf, folderOf, imageRows, tensorsOf, textRows } from "./fixture_models.ts";
 
 const PHI3 = folderOf("models/phi3"), LLAMA = folderOf("models/llama");
@@ -32,17 +33,6 @@ async function inFolder(test: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-/** Names, element types, shapes and bytes of a folder's tensors. */
-function contents(folder: string): [string, string, string, Uint8Array][] {
-  return [...tensorsOf(folder)]
-    .map(([name, { dtype, shape, data }]): [string, string, string, Uint8Array] => [
-      name,
-      dtype,
-      shape.join("x"),
-      new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
-    ])
-    .sort(([a], [b]) => a < b ? -1 : 1);
-}
 const shapes = (folder: string) => contents(folder).map(([name, , shape]) => `${name} ${shape}`);
 const filesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 const text = (folder: string) => Deno.readTextFileSync(`${folder}/config.json`);
