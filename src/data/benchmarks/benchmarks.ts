@@ -6,6 +6,8 @@ import { chartqa } from "./chartqa.ts";
 import { docvqa } from "./docvqa.ts";
 import { gqa } from "./gqa.ts";
 import { hallusionBench } from "./hallusion_bench.ts";
+import { mathvista } from "./mathvista.ts";
+import { mmVet } from "./mm_vet.ts";
 import { mmbench } from "./mmbench.ts";
 import { mme } from "./mme.ts";
 import { mmmu } from "./mmmu.ts";
@@ -33,6 +35,8 @@ export const BENCHMARKS: readonly BenchmarkSpec[] = [
   docvqa,
   hallusionBench,
   mmvp,
+  mmVet,
+  mathvista,
 ];
 
 /** A benchmark by its name. @throws {RangeError} if there is none of that name */

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { JsonRows } from "../json_rows.ts";
+import { editDistance } from "./edit_distance.ts";
 import { parquetFiles, parquetRows, pictureOf } from "./parquet.ts";
 import { fieldsOf, idOf, textOf, textsOf } from "./rows.ts";
 import { accuracies, accuracy } from "./scores.ts";
@@ -40,20 +41,6 @@ async function* hub(path: string, options: ReadOptions): AsyncGenerator<Benchmar
       meta: {},
     };
   }
-}
-
-/** Insertions, deletions and substitutions between two texts. */
-function editDistance(a: string, b: string): number {
-  const from = [...a], to = [...b];
-  let row = Array.from({ length: to.length + 1 }, (_, j) => j);
-  for (const [i, character] of from.entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < to.length; j++) {
-      next.push(Math.min(row[j + 1] + 1, next[j] + 1, row[j] + (character === to[j] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[to.length];
 }
 
 /**

@@ -1,8 +1,16 @@
 import { textTable } from "../../tensor/text_table.ts";
 import { IMAGE_TAG } from "../llava_data.ts";
 import { benchmark } from "./benchmarks.ts";
-import { PredictionsFile } from "./predictions.ts";
-import type { BenchmarkRow, BenchmarkSpec, Prediction, ReadOptions, Score } from "./types.ts";
+import { judged, judgeFile } from "./judge.ts";
+import { keptOrNew, PredictionsFile } from "./predictions.ts";
+import type {
+  BenchmarkRow,
+  BenchmarkSpec,
+  Judge,
+  Prediction,
+  ReadOptions,
+  Score,
+} from "./types.ts";
 
 /** A question as a model is asked it. */
 export interface BenchmarkQuestion extends BenchmarkRow {
@@ -16,6 +24,13 @@ export interface EvaluateBenchmarkOptions extends ReadOptions {
   out?: string;
   /** Name of what answers, kept in the file: a file is of one model. Default `model`. */
   model?: string;
+  /**
+   * Another model that reads the answers, where the metric asks one (MM-Vet, MathVista). Its replies are
+   * kept beside `out`, so that none is paid for twice.
+   */
+  judge?: Judge;
+  /** Name of the judge, kept in its file. Default `judge`. */
+  judgeName?: string;
   /** How many questions to ask, the first ones. Default all. */
   limit?: number;
   /** Called after each answer. */
@@ -44,7 +59,8 @@ export interface BenchmarkResult {
  * @param path its file or folder
  * @param answer asks the model
  * @throws {RangeError} if there is no such benchmark or no question, or the file of answers is of
- * another model or other prompts. @throws {SyntaxError} if a file is malformed.
+ * another model or other prompts. @throws {TypeError} if the metric needs a judge and there is none; the
+ * answers are kept in `out`, without which none is asked for. @throws {SyntaxError} if a file is malformed.
  * @throws {Deno.errors.NotFound} if one is missing. Whatever `answer` throws ends the run; what was
  * answered is kept.
  *
@@ -63,15 +79,17 @@ export async function evaluateBenchmark(
   options: EvaluateBenchmarkOptions = {},
 ): Promise<BenchmarkResult> {
   const chosen = benchmark(name);
-  const { out, model = "model", limit = Infinity, onProgress, print = console.log } = options;
+  const { out, model = "model", limit = Infinity, judge, onProgress } = options;
+  const { print = console.log } = options;
   if (!(limit >= 1)) throw new RangeError(`limit should be at least 1, it is ${limit}`);
+  if (chosen.judge?.needed && !judge && out === undefined) throw unjudged(chosen);
   const predictions: Prediction[] = [];
   await using file = out === undefined
     ? undefined
     : await PredictionsFile.open(out, { benchmark: name, model });
   for await (const row of chosen.read(path, options)) {
     const question = { ...row, prompt: benchmarkPrompt(chosen, row) };
-    const text = await keptOrNew(question, answer, file, out);
+    const text = await keptOrNew(question, () => answer(question), file);
     // Pictures are done with; of a large benchmark they would fill the memory.
     const images = row.images.map((image) => typeof image === "string" ? image : new Uint8Array());
     const prediction = { row: { ...row, images }, text };
@@ -83,39 +101,44 @@ export async function evaluateBenchmark(
   if (n === 0) throw new RangeError(`${path} has no questions of ${chosen.title}`);
   if (limit === Infinity) await file?.finish();
   const scored = predictions.some(({ row }) => row.answers.length > 0);
-  const scores = scored ? chosen.score(predictions) : [];
+  if (scored && chosen.judge?.needed && !judge) throw unjudged(chosen, out);
+  const graded = scored && judge
+    ? await gradedBy(judge, chosen, predictions, options)
+    : predictions;
+  const scores = scored ? chosen.score(graded) : [];
   print(benchmarkTable(chosen, scores, n));
-  return { benchmark: name, n, scores, predictions };
+  return { benchmark: name, n, scores, predictions: graded };
+}
+
+/** Answers with a judge's replies, which are kept beside them. */
+async function gradedBy(
+  judge: Judge,
+  chosen: BenchmarkSpec,
+  predictions: readonly Prediction[],
+  { out, judgeName = "judge", limit = Infinity }: EvaluateBenchmarkOptions,
+): Promise<readonly Prediction[]> {
+  if (!chosen.judge) return predictions;
+  const head = { benchmark: chosen.name, model: judgeName };
+  await using file = out === undefined
+    ? undefined
+    : await PredictionsFile.open(judgeFile(out), head);
+  const graded = await judged(chosen, predictions, judge, file);
+  if (limit === Infinity) await file?.finish();
+  return graded;
+}
+
+/** Why there are no scores. @param out where the answers are */
+function unjudged({ title, judge }: BenchmarkSpec, out?: string): TypeError {
+  const kept = out === undefined
+    ? "; to answer first and grade later, give the option out"
+    : `; the answers are in ${out}, and the next run with this file grades them`;
+  return new TypeError(`${title} is graded by a judge: ${judge!.remedy}${kept}`);
 }
 
 /** The prompt of a question, pictures in front unless the prompt places them. */
 export function benchmarkPrompt(chosen: BenchmarkSpec, row: BenchmarkRow): string {
   const prompt = chosen.prompt(row);
   return prompt.includes(IMAGE_TAG) ? prompt : `${IMAGE_TAG}\n`.repeat(row.images.length) + prompt;
-}
-
-async function keptOrNew(
-  question: BenchmarkQuestion,
-  answer: (question: BenchmarkQuestion) => Promise<string>,
-  file: PredictionsFile | undefined,
-  out: string | undefined,
-): Promise<string> {
-  const { id, prompt } = question, kept = file?.kept.get(id);
-  if (kept && kept.prompt !== prompt) {
-    throw new RangeError(
-      `${out} has an answer to ${id}, but to another prompt: ${
-        JSON.stringify(kept.prompt)
-      }; take ` +
-        `another file`,
-    );
-  }
-  if (kept) return kept.prediction;
-  if (file?.complete) {
-    throw new RangeError(`${out} is complete, but lacks ${id}; take another file`);
-  }
-  const prediction = await answer(question);
-  await file?.add({ id, prompt, prediction });
-  return prediction;
 }
 
 /** Scores as text: value, chance level and number for each, and where the metric is from. */

@@ -32,7 +32,8 @@ export class PredictionsFile implements AsyncDisposable {
   readonly kept: ReadonlyMap<string, KeptAnswer>;
   /** Whether an earlier run was completed. */
   readonly complete: boolean;
-  #path: string;
+  /** Where it lies. */
+  readonly path: string;
   #file: Awaited<ReturnType<typeof open>> | undefined;
 
   private constructor(
@@ -41,7 +42,7 @@ export class PredictionsFile implements AsyncDisposable {
     complete: boolean,
     file?: Awaited<ReturnType<typeof open>>,
   ) {
-    this.#path = path;
+    this.path = path;
     this.kept = kept;
     this.complete = complete;
     this.#file = file;
@@ -77,7 +78,7 @@ export class PredictionsFile implements AsyncDisposable {
     await this.#file.sync();
     await this.#file.close();
     this.#file = undefined;
-    await rename(`${this.#path}.part`, this.#path);
+    await rename(`${this.path}.part`, this.path);
   }
 
   /** Closes the file; what was answered stays for the next run. */
@@ -85,6 +86,32 @@ export class PredictionsFile implements AsyncDisposable {
     await this.#file?.close();
     this.#file = undefined;
   }
+}
+
+/**
+ * An answer from a file, or a new one that goes into it.
+ *
+ * @throws {RangeError} if the file has an answer to another prompt, or is complete without this one.
+ */
+export async function keptOrNew(
+  { id, prompt }: Omit<KeptAnswer, "prediction">,
+  answer: () => Promise<string>,
+  file: PredictionsFile | undefined,
+): Promise<string> {
+  const kept = file?.kept.get(id);
+  if (kept && kept.prompt !== prompt) {
+    throw new RangeError(
+      `${file!.path} has an answer to ${id}, but to another prompt: ` +
+        `${JSON.stringify(kept.prompt)}; take another file`,
+    );
+  }
+  if (kept) return kept.prediction;
+  if (file?.complete) {
+    throw new RangeError(`${file.path} is complete, but lacks ${id}; take another file`);
+  }
+  const prediction = await answer();
+  await file?.add({ id, prompt, prediction });
+  return prediction;
 }
 
 /** The answers of a file, and where its last whole line ends. */

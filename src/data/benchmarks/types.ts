@@ -25,6 +25,35 @@ export interface Prediction {
   readonly row: BenchmarkRow;
   /** The answer as the model gave it. */
   readonly text: string;
+  /** What a judge said of it, each time it was asked; missing where none was. */
+  readonly verdicts?: readonly string[];
+}
+
+/** How the published code asks a judge; whoever asks one may do otherwise. */
+export interface JudgeOptions {
+  /** Temperature of the sampling. */
+  readonly temperature: number;
+  /** Most tokens of the reply. */
+  readonly maxTokens: number;
+}
+
+/** Another model that reads answers, such as GPT-4: its reply to a prompt. */
+export type Judge = (prompt: string, options: JudgeOptions) => Promise<string>;
+
+/** What a judge is asked. */
+export interface JudgeRequest extends JudgeOptions {
+  /** The text. */
+  readonly prompt: string;
+}
+
+/** What a benchmark needs a judge for. */
+export interface JudgeSpec {
+  /** Whether there are no scores without it. */
+  readonly needed: boolean;
+  /** What to do without one: a part of a sentence, for the error. */
+  readonly remedy: string;
+  /** What it is asked about an answer and its replies so far; undefined if nothing, or nothing more. */
+  readonly ask: (prediction: Prediction) => JudgeRequest | undefined;
 }
 
 /** A number that a benchmark gives. */
@@ -80,4 +109,6 @@ export interface BenchmarkSpec {
    * @throws {RangeError} if there are none.
    */
   readonly score: (predictions: readonly Prediction[]) => Score[];
+  /** What a judge is needed for; missing where none is. */
+  readonly judge?: JudgeSpec;
 }

@@ -151,7 +151,7 @@ Deno.test("evaluateBenchmark() throws when names, limits or files make no sense"
 
 Deno.test("BENCHMARKS have names of their own, and say what they read and where metrics are from", () => {
   const names = BENCHMARKS.map(({ name }) => name);
-  assertEquals(new Set(names).size, 14);
+  assertEquals(new Set(names).size, 16);
   for (const one of BENCHMARKS) {
     assertEquals(benchmark(one.name), one);
     assert(one.source.length > 20 && one.files.length > 10, one.name);

@@ -69,24 +69,34 @@ export function chances(
   );
 }
 
-/** Columns of a Parquet file: texts, lists of texts, or pictures. */
+/** Columns of a Parquet file: texts, lists of texts, pictures, or groups of texts and one list. */
 export interface Columns {
-  texts: Readonly<Record<string, readonly string[]>>;
+  texts: Readonly<Record<string, readonly (string | null)[]>>;
   lists?: Readonly<Record<string, readonly (readonly string[])[]>>;
   pictures: Readonly<Record<string, readonly (Uint8Array | null)[]>>;
+  groups?: Readonly<Record<string, readonly Readonly<Record<string, string | string[]>>[]>>;
 }
 
 /** A Parquet file as the library `datasets` writes it; pictures have bytes and a path. */
-export function parquet({ texts, lists = {}, pictures }: Columns): Uint8Array<ArrayBuffer> {
+export function parquet(
+  { texts, lists = {}, pictures, groups = {} }: Columns,
+): Uint8Array<ArrayBuffer> {
   const bytes = { type: "BYTE_ARRAY", repetition_type: "OPTIONAL" } as const;
   const text = { ...bytes, converted_type: "UTF8" } as const;
   const group = { repetition_type: "OPTIONAL" } as const;
+  const list = (name: string): SchemaElement[] => [
+    { name, ...group, num_children: 1, converted_type: "LIST" as const },
+    { name: "list", repetition_type: "REPEATED" as const, num_children: 1 },
+    { name: "element", ...text },
+  ];
   const schema: SchemaElement[] = [
     ...Object.keys(texts).map((name) => ({ name, ...text })),
-    ...Object.keys(lists).flatMap((name) => [
-      { name, ...group, num_children: 1, converted_type: "LIST" as const },
-      { name: "list", repetition_type: "REPEATED" as const, num_children: 1 },
-      { name: "element", ...text },
+    ...Object.keys(lists).flatMap(list),
+    ...Object.entries(groups).flatMap(([name, [first]]) => [
+      { name, ...group, num_children: Object.keys(first).length },
+      ...Object.entries(first).flatMap(([part, value]) =>
+        Array.isArray(value) ? list(part) : [{ name: part, ...text }]
+      ),
     ]),
     ...Object.keys(pictures).flatMap((name) => [
       { name, ...group, num_children: 2 },
@@ -95,7 +105,10 @@ export function parquet({ texts, lists = {}, pictures }: Columns): Uint8Array<Ar
     ]),
   ];
   const columnData = [
-    ...Object.entries({ ...texts, ...lists }).map(([name, data]) => ({ name, data: [...data] })),
+    ...Object.entries({ ...texts, ...lists, ...groups }).map(([name, data]) => ({
+      name,
+      data: [...data],
+    })),
     ...Object.entries(pictures).map(([name, data]) => ({
       name,
       data: data.map((bytes) => bytes && { bytes, path: "1.png" }),
