@@ -56,6 +56,8 @@ export interface MatmulKernel {
   mode: "plain" | "rows" | "outer";
   /** Whether the number of k's is known to be a multiple of four. */
   whole: boolean;
+  /** Type in which both operands' numbers are stored, if it is one. */
+  type?: "f16" | "f32";
   /** Names of the arrays `tileGroup` and `offsets` for the grouped modes. */
   tileGroup?: string;
   offsets?: string;

@@ -34,13 +34,14 @@ const HIGHEST: Record<string, string> = { f32: "inf()", i32: "2147483647i", u32:
  * The running pair of a softmax: largest so far, and sum of exp relative to it (Milakov and Gimelshein
  * 2018, "Online normalizer calculation for softmax"). The largest starts as a finite number, so that
  * elements of -inf add nothing and inf - inf never happens. Of the new and the old largest one is the
- * larger by some amount, so one exp of it serves both cases.
+ * larger by some amount, so one exp of it serves both cases. (Not written with abs(): Mesa 26 takes
+ * -inf plus the largest number to be no less than zero, and leaves abs() out.)
  */
 const SOFTMAX_PAIR = {
   state: () => "vec2f",
   start: () => "vec2f(-3.4028234e38f, 0.0f)",
   take: (acc: string) =>
-    `let beyond = v - ${acc}.x; let less = exp(-abs(beyond)); ${acc} = ` +
+    `let beyond = v - ${acc}.x; let less = exp(min(beyond, -beyond)); ${acc} = ` +
     `select(vec2f(${acc}.x, ${acc}.y + less), vec2f(v, fma(${acc}.y, less, 1.0f)), beyond > 0.0f);`,
   join: (a: string, b: string) =>
     `let top = max(${a}.x, ${b}.x); ` +

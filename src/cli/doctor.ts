@@ -79,6 +79,7 @@ export function describeAdapter(adapter: AdapterFacts): string[] {
       : "no subgroups",
     adapter.f16 ? "f16" : "no f16",
     adapter.timestamps ? "timestamps" : "no timestamps",
+    ...adapter.matrixUnits.map(({ operands, m, n, k }) => `${operands} matrices ${m}×${k}×${n}`),
   ];
   const sizes = [
     `buffer ${formatBytes(limits.maxBufferSize)}`,

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { MatrixUnit } from "../../kernels/matmul_matrix.wgsl.ts";
+
 /** Compute limits that the library asks the adapter for in full and reports. */
 const LIMITS = [
   "maxBufferSize",
@@ -20,7 +22,8 @@ const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
-const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+/** The feature by which kernels can use tensor cores. */
+export const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
 /** An optional feature of a device, by its WebGPU name. */
 export type GpuFeature =
   | "timestamp-query"
@@ -82,8 +85,11 @@ export interface AdapterFacts {
   readonly f16: boolean;
   /** Whether dispatches can be timed. */
   readonly timestamps: boolean;
-  /** Whether kernels may use subgroup matrices (tensor cores). */
-  readonly subgroupMatrix: boolean;
+  /**
+   * Matrices that a subgroup multiplies at once, on tensor cores or their like, with sums in f32; of
+   * those of one type the largest first. Empty where kernels cannot use them.
+   */
+  readonly matrixUnits: readonly MatrixUnit[];
   /** The device's limits. */
   readonly limits: GpuLimits;
 }
@@ -93,7 +99,21 @@ type Info = GPUAdapterInfo & {
   readonly subgroupMinSize?: number;
   readonly subgroupMaxSize?: number;
   readonly isFallbackAdapter?: boolean;
+  readonly subgroupMatrixConfigs?: Iterable<
+    { componentType: string; resultComponentType: string; M: number; N: number; K: number }
+  >;
 };
+
+function matrixUnits({ subgroupMatrixConfigs = [] }: Info): MatrixUnit[] {
+  const units: MatrixUnit[] = [];
+  for (const { componentType, resultComponentType, M, N, K } of subgroupMatrixConfigs) {
+    if (resultComponentType !== "f32") continue;
+    if (componentType !== "f16" && componentType !== "f32") continue;
+    units.push({ operands: componentType, m: M, n: N, k: K });
+  }
+  const size = ({ m, n, k }: MatrixUnit) => m * n * k;
+  return units.sort((a, b) => size(b) - size(a));
+}
 
 /** Whether the adapter runs on the CPU, from the standard flag or the known drivers' names. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
@@ -140,7 +160,7 @@ export function adapterFacts(
       : undefined,
     f16: has("shader-f16"),
     timestamps: has("timestamp-query"),
-    subgroupMatrix: has(SUBGROUP_MATRIX),
+    matrixUnits: has(SUBGROUP_MATRIX) ? matrixUnits(info) : [],
     limits: limits as unknown as GpuLimits,
   };
 }

@@ -26,6 +26,7 @@
  */
 
 export type { BufferRequest, GpuCounters, GpuMemory, Holding } from "./account.ts";
+export type { MatrixUnit } from "../../kernels/matmul_matrix.wgsl.ts";
 export type { AdapterFacts, GpuFeature, GpuLimits } from "./adapter.ts";
 export { cacheFolder } from "./cache_folder.ts";
 export { environmentVariable } from "./environment.ts";

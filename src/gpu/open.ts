@@ -4,7 +4,13 @@
  * @module
  */
 
-import { adapterFacts, deviceRequest, GPU_FEATURES, type GpuFeature } from "./adapter.ts";
+import {
+  adapterFacts,
+  deviceRequest,
+  GPU_FEATURES,
+  type GpuFeature,
+  SUBGROUP_MATRIX,
+} from "./adapter.ts";
 import { environmentOptions } from "./environment.ts";
 import { Gpu, type GpuBehaviour } from "./gpu.ts";
 import { paced } from "./pace.ts";
@@ -56,6 +62,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { provider, adapter, passedOver } = await findAdapter({
     ...options,
     provider: options.provider ?? environment.provider,
+    subgroupMatrix: options.subgroupMatrix ?? !without.includes(SUBGROUP_MATRIX),
   });
   if (passedOver.length > 0) {
     // It works, but much slower on a CPU driver, so it must not go unnoticed.

@@ -18,10 +18,7 @@ export interface AdapterQuery {
   readonly adapter?: string;
   /** `true`: only an adapter that runs on the CPU; `false`: never one. Default: whatever is best. */
   readonly software?: boolean;
-  /**
-   * Ask Dawn for subgroup matrices (tensor cores), which it offers only together with its unsafe
-   * interfaces. Default false.
-   */
+  /** Ask Dawn for subgroup matrices (tensor cores). Default true. */
   readonly subgroupMatrix?: boolean;
 }
 
@@ -109,12 +106,14 @@ function hasRuntimeOf(provider: ProviderName): boolean {
  * hold what was in them before, so nothing relies on that, and loading a model takes a quarter longer.
  */
 const WITHOUT_ZEROS = "disable-dawn-features=lazy_clear_resource_on_first_use";
+/** What is still experimental, subgroup matrices too, Dawn offers only so. */
+const WITH_EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis";
 
 async function gpuOf(provider: ProviderName, query: AdapterQuery): Promise<GPU> {
   if (provider === "dawn") {
     const flags = [WITHOUT_ZEROS];
     if (query.adapter) flags.push(`adapter=${await dawnAdapterNamed(query.adapter)}`);
-    if (query.subgroupMatrix) flags.push("enable-dawn-features=allow_unsafe_apis");
+    if (query.subgroupMatrix !== false) flags.push(WITH_EXPERIMENTAL);
     return await dawn(flags);
   }
   const gpu: GPU | undefined = globalThis.navigator?.gpu;

@@ -20,7 +20,7 @@ const adapter: AdapterFacts = {
   subgroups: { min: 16, max: 32 },
   f16: true,
   timestamps: false,
-  subgroupMatrix: false,
+  matrixUnits: [{ operands: "f16", m: 16, n: 8, k: 32 }],
   limits: {
     maxBufferSize: 2 ** 32,
     maxStorageBufferBindingSize: 2 ** 27,
@@ -73,7 +73,7 @@ Deno.test("checkDeno() refuses an old Deno with the remedy", () => {
 Deno.test("describeAdapter() says what kernels can use", () => {
   assertEquals(describeAdapter(adapter), [
     "Test GPU (Driver 1.2)",
-    "hardware, subgroups of 16-32, f16, no timestamps",
+    "hardware, subgroups of 16-32, f16, no timestamps, f16 matrices 16×32×8",
     "limits: buffer 4 GiB, storage binding 128 MiB, workgroup 1024 invocations, 32 KiB, " +
     "16 storage buffers",
   ]);

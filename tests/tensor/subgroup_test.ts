@@ -111,8 +111,10 @@ test("products for subgroups hand round every number of A that they load", async
 });
 
 Deno.test("targetOf() uses subgroups only when their size is certain", () => {
+  const limits = { maxComputeWorkgroupStorageSize: 2 ** 15 };
   const size = (subgroups: { min: number; max: number } | undefined) =>
-    targetOf({ adapter: { software: true, subgroups }, variants: {} } as unknown as Gpu).subgroup;
+    targetOf({ adapter: { software: true, subgroups, limits }, variants: {} } as unknown as Gpu)
+      .subgroup;
   assertEquals(size({ min: 8, max: 8 }), 8);
   assertEquals(size({ min: 8, max: 32 }), undefined);
   assertEquals(size({ min: 32, max: 64 }), undefined);

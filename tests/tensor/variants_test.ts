@@ -94,7 +94,14 @@ test("lab() opens with forced variants and refuses those that there are not", as
 });
 
 Deno.test("checkForced() refuses a variant that the device cannot run", () => {
-  const target = { software: false, subgroup: undefined, f16: false, name: "GPU X", forced: {} };
+  const target = {
+    software: false,
+    subgroup: undefined,
+    f16: false,
+    matrixUnits: [],
+    name: "GPU X",
+    forced: {},
+  };
   assertThrows(
     () => checkForced({ matmul: "broadcast" }, target),
     RangeError,

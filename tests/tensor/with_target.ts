@@ -17,7 +17,9 @@ export async function computedFor(
   program.run();
   const values = await Promise.all(roots.map(async ({ dtype, size }, i) => {
     const { buffer, offset } = program.results[i].range;
-    return hostArray(dtype, await gpu.read(buffer, offset, 4 * size));
+    const bytes = size * (dtype === "f16" ? 2 : 4);
+    const read = await gpu.read(buffer, offset, Math.ceil(bytes / 4) * 4);
+    return hostArray(dtype, read.slice(0, bytes));
   }));
   program.release();
   return values;

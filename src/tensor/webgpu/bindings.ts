@@ -1,4 +1,5 @@
 /** What a kernel binds: the order, the names and the declarations of its buffers. */
+import type { MatrixUnit } from "../../../kernels/matmul_matrix.wgsl.ts";
 import type { Kernel } from "../../gpu/mod.ts";
 import type { Tensor } from "../graph.ts";
 import { calledFunctions } from "./functions.ts";
@@ -12,6 +13,8 @@ export interface Target {
   readonly subgroup: number | undefined;
   /** Whether kernels may store 16-bit floats (feature shader-f16); any device can read them. */
   readonly f16: boolean;
+  /** Matrices that a subgroup multiplies at once; empty where kernels cannot. */
+  readonly matrixUnits: readonly MatrixUnit[];
   /** The adapter's name, for messages. */
   readonly name: string;
   /** Kernel variants that somebody asked for, by family. */

@@ -50,11 +50,14 @@ const reclaim = new FinalizationRegistry<{ device: Gpu; buffer: GPUBuffer }>(
  * @throws {RangeError} if the device was opened with kernel variants that there are not.
  */
 export function targetOf(gpu: Gpu): Target {
-  const { software, subgroups, f16, name } = gpu.adapter;
+  const { software, subgroups, f16, matrixUnits, limits, name } = gpu.adapter;
+  const subgroup = subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined;
   const target: Target = {
     software,
-    subgroup: subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined,
+    subgroup,
     f16,
+    // Their kernel must know how many lanes share a matrix, and holds its tiles in workgroup memory.
+    matrixUnits: subgroup && limits.maxComputeWorkgroupStorageSize >= 2 ** 15 ? matrixUnits : [],
     name,
     forced: {},
   };

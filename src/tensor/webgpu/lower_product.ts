@@ -67,6 +67,7 @@ export function lowerProduct(
       a: { element: bindings.load(a), along: alongA, four: bindings.loadFour(a) },
       b: { element: bindings.load(b), along: alongB, four: bindings.loadFour(b) },
       mode,
+      type: storedTypeOf(a, b, target),
       whole: mode !== "outer" && fields.k % 4 === 0,
       tileGroup: mode === "rows" ? bindings.name(inputs[2]) : undefined,
       offsets: mode === "plain" ? undefined : bindings.name(inputs[3]),
@@ -148,6 +149,11 @@ function grouped({ node }: Step): Product {
     b_group: rows * columns,
   });
   return { a, b, mode: "rows", batch: 1, fields };
+}
+
+function storedTypeOf(a: Tensor, b: Tensor, target: Target): "f16" | "f32" | undefined {
+  if (a.dtype !== b.dtype) return undefined;
+  return a.dtype === "f32" || (a.dtype === "f16" && target.f16) ? a.dtype : undefined;
 }
 
 const allFours = (...numbers: number[]): boolean => numbers.every((n) => n % 4 === 0);

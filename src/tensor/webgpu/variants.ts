@@ -11,6 +11,13 @@ import { broadcastAttention } from "../../../kernels/flash_attention_broadcast.w
 import { tiledAttention } from "../../../kernels/flash_attention_tiled.wgsl.ts";
 import { broadcastMatmul } from "../../../kernels/matmul_broadcast.wgsl.ts";
 import type { MatmulKernel, MatmulSize, MatmulText } from "../../../kernels/matmul.wgsl.ts";
+import {
+  MATRIX_TILES,
+  matrixMatmul,
+  type MatrixTile,
+  matrixTileSize,
+  type MatrixUnit,
+} from "../../../kernels/matmul_matrix.wgsl.ts";
 import { SIDE, splitMatmul } from "../../../kernels/matmul_split.wgsl.ts";
 import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
 import { nearest } from "../nearest.ts";
@@ -49,6 +56,11 @@ const FAMILIES = {
     "tiled-small": { what: "32 × 32 results: more workgroups", runs: always, suits: always },
     "tiled-large": { what: "128 × 128 results: fewer loads", runs: always, suits: always },
     split: { what: "32 × 32 results, sums in four parts", runs: always, suits: always },
+    matrix: {
+      what: "tensor cores, where operands are stored in their type",
+      runs: (target) => target.matrixUnits.length > 0,
+      suits: () => false,
+    },
   },
   elementwise: {
     runs: { what: "four neighbours an invocation", runs: always, suits: software },
@@ -153,7 +165,7 @@ export function attentionText(
  * they may be chosen by measuring.
  */
 export function tunable(target: Target): string[] {
-  return runnable("matmul", target).filter((name) => name !== "split");
+  return runnable("matmul", target).filter((name) => name !== "split" && name !== "matrix");
 }
 
 /** Results, in tiles of 64 × 64, that keep no GPU busy, and the sums from which splitting pays. */
@@ -165,6 +177,28 @@ const FEW_TILES = 32, LONG = 512;
  */
 function isSplit({ batch, m, n }: MatmulSize, { k }: ProductClass): boolean {
   return k >= LONG && batch * Math.ceil(m / 64) * Math.ceil(n / 64) <= FEW_TILES;
+}
+
+/** The unit of the device's tensor cores that can compute a product, if any. */
+function unitFor({ type, a, b }: MatmulKernel, { matrixUnits }: Target): MatrixUnit | undefined {
+  return a.along && b.along ? matrixUnits.find(({ operands }) => operands === type) : undefined;
+}
+
+/** Workgroups that keep a GPU busy. */
+const BUSY = 128;
+
+/** The largest tile of units that leaves enough workgroups; of those that do not, a small one. */
+function matrixTile(
+  { batch, m, n }: MatmulSize,
+  together: number,
+  unit: MatrixUnit,
+): MatrixTile | undefined {
+  const fitting = MATRIX_TILES.map((tile) => ({ tile, ...matrixTileSize(tile, unit) }))
+    .filter(({ rows }) => together === Infinity || together % rows === 0);
+  const busy = fitting.find(({ rows, columns }) =>
+    batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= BUSY
+  );
+  return (busy ?? fitting.at(-1))?.tile;
 }
 
 /**
@@ -180,8 +214,20 @@ export function matmulText(
   target: Target,
   of: ProductClass,
 ): MatmulText {
-  const split = !target.software && isSplit(size, of) ? "split" : undefined;
-  const name = target.forced.matmul ?? split ?? target.best?.(of) ?? variantOf("matmul", target);
+  const unit = unitFor(kernel, target), { software, forced } = target;
+  // By type and shape alone, since these change the order in which sums are added up.
+  const byShape = software
+    ? undefined
+    : unit?.operands === "f16"
+    ? "matrix"
+    : isSplit(size, of)
+    ? "split"
+    : undefined;
+  const name = forced.matmul ?? byShape ?? target.best?.(of) ?? variantOf("matmul", target);
+  if (name === "matrix" && unit) {
+    const tile = matrixTile(size, together, unit);
+    if (tile) return matrixMatmul(kernel, size, target.subgroup!, unit, tile);
+  }
   if (name === "split" && (together === Infinity || together % SIDE === 0)) {
     return splitMatmul(kernel, size);
   }
