@@ -98,3 +98,16 @@ export async function* table(
     };
   }
 }
+
+/** A table as text: fields with separators, quotes or line breaks stand in quotes, as pandas writes it. */
+export function delimitedText(
+  rows: readonly (readonly (string | number)[])[],
+  separator: string,
+): string {
+  const field = (value: string | number): string => {
+    const text = String(value);
+    const plain = !text.includes(separator) && !/["\r\n]/.test(text);
+    return plain ? text : `"${text.replaceAll('"', '""')}"`;
+  };
+  return rows.map((row) => `${row.map(field).join(separator)}\n`).join("");
+}

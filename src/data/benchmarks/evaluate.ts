@@ -3,6 +3,7 @@ import { IMAGE_TAG } from "../llava_data.ts";
 import { benchmark } from "./benchmarks.ts";
 import { judged, judgeFile } from "./judge.ts";
 import { keptOrNew, PredictionsFile } from "./predictions.ts";
+import { checkSubmission, hasSubmission, writeSubmission } from "./submission.ts";
 import type {
   BenchmarkRow,
   BenchmarkSpec,
@@ -29,6 +30,11 @@ export interface EvaluateBenchmarkOptions extends ReadOptions {
    * kept beside `out`, so that none is paid for twice.
    */
   judge?: Judge;
+  /**
+   * File for the server of the benchmark, see {@linkcode writeSubmission}; it must not be there. With it,
+   * answers that only a judge could grade are left to the server if there is no `judge`.
+   */
+  submission?: string;
   /** Name of the judge, kept in its file. Default `judge`. */
   judgeName?: string;
   /** How many questions to ask, the first ones. Default all. */
@@ -60,7 +66,8 @@ export interface BenchmarkResult {
  * @param answer asks the model
  * @throws {RangeError} if there is no such benchmark or no question, or the file of answers is of
  * another model or other prompts. @throws {TypeError} if the metric needs a judge and there is none; the
- * answers are kept in `out`, without which none is asked for. @throws {SyntaxError} if a file is malformed.
+ * answers are kept in `out`, without which none is asked for.
+ * @throws {Deno.errors.AlreadyExists} if the file for the server is there. @throws {SyntaxError} if a file is malformed.
  * @throws {Deno.errors.NotFound} if one is missing. Whatever `answer` throws ends the run; what was
  * answered is kept.
  *
@@ -79,10 +86,18 @@ export async function evaluateBenchmark(
   options: EvaluateBenchmarkOptions = {},
 ): Promise<BenchmarkResult> {
   const chosen = benchmark(name);
-  const { out, model = "model", limit = Infinity, judge, onProgress } = options;
+  const { out, model = "model", limit = Infinity, judge, submission, onProgress } = options;
   const { print = console.log } = options;
   if (!(limit >= 1)) throw new RangeError(`limit should be at least 1, it is ${limit}`);
-  if (chosen.judge?.needed && !judge && out === undefined) throw unjudged(chosen);
+  if (submission !== undefined) {
+    if (limit < Infinity) {
+      throw new RangeError(`${submission}: a server wants all answers; leave the option limit out`);
+    }
+    await checkSubmission(name, submission, {});
+  }
+  const canScore = judge !== undefined || !chosen.judge?.needed;
+  const isInVain = !canScore && submission === undefined;
+  if (isInVain && out === undefined) throw unjudged(chosen);
   const predictions: Prediction[] = [];
   await using file = out === undefined
     ? undefined
@@ -100,8 +115,9 @@ export async function evaluateBenchmark(
   const n = predictions.length;
   if (n === 0) throw new RangeError(`${path} has no questions of ${chosen.title}`);
   if (limit === Infinity) await file?.finish();
-  const scored = predictions.some(({ row }) => row.answers.length > 0);
-  if (scored && chosen.judge?.needed && !judge) throw unjudged(chosen, out);
+  if (submission !== undefined) await writeSubmission(name, submission, predictions);
+  if (isInVain) throw unjudged(chosen, out);
+  const scored = canScore && predictions.some(({ row }) => row.answers.length > 0);
   const graded = scored && judge
     ? await gradedBy(judge, chosen, predictions, options)
     : predictions;
@@ -143,12 +159,13 @@ export function benchmarkPrompt(chosen: BenchmarkSpec, row: BenchmarkRow): strin
 
 /** Scores as text: value, chance level and number for each, and where the metric is from. */
 export function benchmarkTable(
-  { title, source }: BenchmarkSpec,
+  { name, title, source }: BenchmarkSpec,
   scores: readonly Score[],
   n: number,
 ): string {
   if (scores.length === 0) {
-    return `${title}: ${n} answers; the files have no right ones, a server has to score them`;
+    const how = hasSubmission(name) ? "; the option submission writes the file for it" : "";
+    return `${title}: ${n} answers; a server has to score them${how}`;
   }
   const digits = (value: number) => value.toFixed(2);
   const rows = scores.map(({ metric, value, chance, n }) => [

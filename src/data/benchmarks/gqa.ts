@@ -14,7 +14,8 @@ async function* read(path: string, options: ReadOptions = {}): AsyncGenerator<Be
       id,
       images: [join(folder, `${idOf(fields, "imageId", where)}.jpg`)],
       question: textOf(fields, "question", where),
-      answers: [textOf(fields, "answer", where)],
+      // The questions of the test splits have none.
+      answers: fields.answer === undefined ? [] : [textOf(fields, "answer", where)],
       meta: structure === "" ? {} : { category: structure === "query" ? "open" : "binary" },
     };
   }
@@ -30,7 +31,7 @@ function score(predictions: readonly Prediction[]): Score[] {
   return accuracies(predictions, right, "category", binary);
 }
 
-/** GQA (arXiv 1902.09506), the balanced test-development questions. */
+/** GQA (arXiv 1902.09506), the balanced test-development questions, or others of its files. */
 export const gqa: BenchmarkSpec = {
   name: "gqa",
   title: "GQA",

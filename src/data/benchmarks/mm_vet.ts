@@ -120,7 +120,8 @@ export const mmVet: BenchmarkSpec = {
   score,
   judge: {
     needed: true,
-    remedy: "give the option judge, which asks a model such as GPT-4",
+    remedy: "give the option judge, which asks a model such as GPT-4, or the option " +
+      "submission, the file of answers that MM-Vet's own evaluator takes",
     ask,
   },
 };

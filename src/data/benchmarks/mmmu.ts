@@ -60,8 +60,7 @@ export const mmmu: BenchmarkSpec = {
   name: "mmmu",
   title: "MMMU",
   files: "folder with a folder of validation-….parquet for each subject, or one such file",
-  source:
-    "eval/eval_utils.py of MMMU-BenchmarkSpec/MMMU and its prompt for LLaVA; answers without a " +
+  source: "eval/eval_utils.py of MMMU-Benchmark/MMMU and its prompt for LLaVA; answers without a " +
     "choice are drawn by the question's id",
   read,
   prompt,

@@ -1,7 +1,7 @@
 /**
  * How answers to questions of MMMU are read.
  *
- * Follows `eval/eval_utils.py` of https://github.com/MMMU-BenchmarkSpec/MMMU, but where that draws a
+ * Follows `eval/eval_utils.py` of https://github.com/MMMU-Benchmark/MMMU, but where that draws a
  * choice at random, the draw follows from the question, so that scores can be repeated.
  *
  * @module

@@ -25,6 +25,7 @@ export type {
   ReadOptions,
   Score,
 } from "./types.ts";
+export { hasSubmission, type SubmissionOptions, writeSubmission } from "./submission.ts";
 export { anls } from "./docvqa.ts";
 export { relaxedMatch } from "./chartqa.ts";
 export { m4cAccuracy, vqaAccuracy } from "./vqa_answers.ts";
