@@ -41,6 +41,8 @@ export {
 export {
   ablateExperts,
   checkpointPath,
+  checkpointTemplate,
+  conversationTemplate,
   extractDense,
   forwardFlops,
   generate,
@@ -71,9 +73,11 @@ export {
   type EmojiVqa,
   emojiVqa,
   evaluateBenchmark,
+  type Judge,
   llavaBatches,
   LlavaData,
   readPicture,
+  writeSubmission,
 } from "./src/data/mod.ts";
 export {
   exampleBatches,

@@ -3,20 +3,17 @@
  * it: the language model's own names, with the connector and the vision tower among them. They are read
  * as the LLaVA models that they are but for names.
  *
+ * A language model alone, as their converter writes one, is read as the Phi-3 or Llama that it is.
+ *
  * Names and features: BAAI-DCAI/Bunny, bunny/model/bunny_arch.py, multimodal_encoder/siglip and clip,
  * multimodal_projector/builder.py. Features of several scales (`use_s2`): multimodal_encoder/builder.py and
- * the class `SiglipVisionTowerS2` of multimodal_encoder/siglip/siglip_encoder.py there.
+ * the class `SiglipVisionTowerS2` of multimodal_encoder/siglip/siglip_encoder.py there. Model types of
+ * mixtures: AlenjandroWang/MoIIE, script/convert_moe.py, bunny/model/language_model.
  */
 import { basename } from "node:path";
 import type { PreprocessorFile } from "./checkpoint_files.ts";
 import type { Checkpoint } from "./checkpoint_folder.ts";
-import {
-  LANGUAGE_TYPES,
-  partOf,
-  type PublishedConfig,
-  sizeIn,
-  withDefaults,
-} from "./published_config.ts";
+import { partOf, type PublishedConfig, sizeIn, withDefaults } from "./published_config.ts";
 
 /** Beginnings of names, there and in a LLaVA; all others are the language model's. */
 const PREFIXES: readonly (readonly [there: string, llava: string])[] = [
@@ -70,9 +67,12 @@ const PREPROCESSORS: Readonly<Record<string, PreprocessorFile>> = {
 /** Scales of S² if the configuration names none, as in the published code. */
 const S2_SCALES = "384,768,1152";
 
+/** Where the configuration of the LLaVA says of which type its checkpoint was. */
+const OWN_TYPE = "source_model_type";
+
 /** A whole model of this layout with the names and the configuration of a LLaVA, others as they are. */
 export function asLlava(checkpoint: Checkpoint): Checkpoint {
-  if (!checkpoint.has("model.mm_projector.0.weight")) return checkpoint;
+  if (!checkpoint.has("model.mm_projector.0.weight")) return asLanguageModel(checkpoint);
   const names = new Map(checkpoint.names.map((name) => {
     const [there, llava] = PREFIXES.find(([there]) => name.startsWith(there))!;
     return [llava + name.slice(there.length), name];
@@ -100,6 +100,57 @@ export function asLlava(checkpoint: Checkpoint): Checkpoint {
     config: () => llavaConfig(checkpoint.config()),
     preprocessor: () => preprocessorOf(checkpoint.config(), checkpoint.preprocessor()),
   };
+}
+
+/** A language model of this layout, without connector and tower, under its plain type. */
+function asLanguageModel(checkpoint: Checkpoint): Checkpoint {
+  const config = checkpoint.json("config.json"), type = config && languageType(config);
+  if (!type || !isBunny(config.model_type)) return checkpoint;
+  return {
+    ...checkpoint,
+    ownName: (name) => name,
+    config: () => ({ ...checkpoint.config(), model_type: type }),
+  };
+}
+
+const isBunny = (type: unknown): boolean => String(type).startsWith("bunny-");
+
+/**
+ * The plain type of the language model that a `model_type` such as `bunny-mm-phi3-moe-s` names; undefined
+ * if it is of another kind.
+ *
+ * @throws {RangeError} if it has experts of the authors' other mixtures.
+ */
+function languageType(config: PublishedConfig): string | undefined {
+  const type = /phi3|mixtral|llama/.exec(String(config.model_type))?.[0];
+  const isOther = config.num_vis_experts !== undefined ||
+    (config.num_experts !== undefined && config.vis_router_aux_loss_coef === undefined);
+  if (!type || !isOther || !isBunny(config.model_type)) return type;
+  throw new RangeError(
+    `config.json of ${config.model_type}: of the authors' mixtures MoIIE is read, with one router for ` +
+      `image and one for text tokens over shared experts; not those with one router for all tokens, or ` +
+      `with experts of their own for each modality`,
+  );
+}
+
+/**
+ * What a `config.json` of this layout calls a language model, dense or with the authors' experts.
+ *
+ * @param type its plain type
+ */
+export function bunnyTypes(
+  type: string,
+  isMixture: boolean,
+): { model_type: string; architectures: string[] } {
+  const isPhi3 = type === "phi3";
+  if (!isMixture) {
+    return isPhi3
+      ? { model_type: "bunny-phi3", architectures: ["BunnyPhi3ForCausalLM"] }
+      : { model_type: "bunny-llama", architectures: ["BunnyLlamaForCausalLM"] };
+  }
+  return isPhi3
+    ? { model_type: "bunny-mm-phi3-moe-s", architectures: ["BunnyMMSPhi3MoEForCausalLM"] }
+    : { model_type: "bunny-mm-llama3-moe-s", architectures: ["BunnyMMSLlamaMoEForCausalLM"] };
 }
 
 /** The name in this layout of a LLaVA's tensor. */
@@ -145,7 +196,7 @@ function s2Scales({ s2_scales: given = S2_SCALES }: PublishedConfig): number[] {
  * @throws {RangeError} if the tower, the connector or the language model is of an unknown kind.
  */
 export function llavaConfig(config: PublishedConfig): PublishedConfig {
-  const type = LANGUAGE_TYPES.find((type) => String(config.model_type).endsWith(type));
+  const type = languageType(config);
   const refuse = (what: string) =>
     new RangeError(`config.json of ${config.model_type}: ${what} is not supported here`);
   if (!type) throw refuse("this language model with a connector");
@@ -171,6 +222,7 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
     vision_feature_layer: -2,
     vision_feature_select_strategy: isClip ? "default" : "full",
     ...(config.use_s2 ? { vision_feature_scales: s2Scales(config) } : {}),
+    [OWN_TYPE]: config.model_type,
   };
 }
 
@@ -181,8 +233,8 @@ export function llavaConfig(config: PublishedConfig): PublishedConfig {
  * @param config that of the LLaVA that it is @param isMixture whether it has the authors' experts
  */
 export function bunnyTemplate(config: PublishedConfig, isMixture: boolean): string | undefined {
-  const text = bunnyFields(config);
-  if (!text) return undefined;
+  if (!isBunny(config[OWN_TYPE])) return undefined;
+  const text = partOf(config, "text_config");
   if (text.model_type === "phi3") return isMixture ? "phi3" : "bunny";
   return isMixture ? "llama" : "bunny-llama";
 }
@@ -192,11 +244,6 @@ export function bunnyTemplate(config: PublishedConfig, isMixture: boolean): stri
  * `image_aspect_ratio` says so (`process_images` of bunny/util/mm_utils.py), else `square`.
  */
 export function bunnyAspect(config: PublishedConfig): "pad" | "square" {
-  return bunnyFields(config)?.image_aspect_ratio === "pad" ? "pad" : "square";
-}
-
-/** The fields of this layout's own `config.json` in that of the LLaVA; undefined for other LLaVAs. */
-function bunnyFields(config: PublishedConfig): PublishedConfig | undefined {
-  const text = config.model_type === "llava" ? partOf(config, "text_config") : {};
-  return "mm_vision_tower" in text || "mm_projector_type" in text ? text : undefined;
+  if (config[OWN_TYPE] === undefined) return "square";
+  return partOf(config, "text_config").image_aspect_ratio === "pad" ? "pad" : "square";
 }

@@ -85,7 +85,10 @@ const BUNNY: TextTemplate = { ...VICUNA, end: "<|endoftext|>" };
 export const CHAT_TEMPLATES: Readonly<Record<string, TextTemplate>> = {
   /** The paper's models on Phi-3, second stage. */
   phi3: BUNNY,
-  /** The paper's models on LLaMA-3, second stage; without the blanks of Bunny's. */
+  /**
+   * The paper's models on LLaMA-3, second stage: without the blanks of Bunny's, as the authors'
+   * repository has it at commit c614868. Every other public copy of this file has the blanks.
+   */
   llama: { ...VICUNA, afterSystem: "", afterUser: "", end: "<|end_of_text|>" },
   /** Bunny's on Phi-2 and Phi-3. */
   bunny: BUNNY,

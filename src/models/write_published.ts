@@ -6,6 +6,7 @@
  */
 import { dirname, join } from "node:path";
 import type { HostData } from "../tensor/mod.ts";
+import { bunnyTypes } from "./bunny_layout.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint_folder.ts";
 import type { AnyPublished, Published } from "./load_published.ts";
 import { languageOf, type PublishedLvlm } from "./model_tree.ts";
@@ -24,6 +25,7 @@ import {
   authorsLimits,
   type ConfigChanges,
   configChanges,
+  layoutOf,
   parseKeeping,
 } from "./written_config.ts";
 
@@ -124,12 +126,9 @@ export async function writePublished(
   refuseExisting(folder, overwrite);
   const tree = "kind" in model ? model.model : model;
   const ownName = options.config || options.layout === "llava" ? undefined : source?.ownName;
-  const { tensors, changes, part } = describe(tree, config, source);
-  if (ownName && changes.set.model_type !== undefined) {
-    throw new RangeError(
-      `writePublished: the layout of ${from} has no ${changes.set.model_type} in it; set layout: "llava"`,
-    );
-  }
+  const { tensors, changes, part } = ownName
+    ? inOwnLayout(describe(tree, config, source), tree, config)
+    : describe(tree, config, source);
   const name = ownName ?? ((name: string) => name);
   const streamed = streamedTensors(tensors, config, source, dtype)
     .map((t) => ({ ...t, name: name(t.name) }));
@@ -146,7 +145,7 @@ export async function writePublished(
       : await Deno.readTextFile(join(texts, "config.json"));
     await Deno.writeTextFile(
       join(temporary, "config.json"),
-      isSame && !dtype ? text : changed(text, changes, ownName ? undefined : part, dtype),
+      isSame && !dtype ? text : changed(text, changes, part, dtype),
     );
     if (texts) await copyCompanions(texts, temporary, isSame);
     const { bytes } = await streamWeights(temporary, streamed, shardSize);
@@ -171,7 +170,7 @@ function limits(model: PublishedLvlm, ownLayout: boolean, isSame: boolean): stri
   const scales = "text" in model && model.scales && !ownLayout
     ? ["Hugging Face transformers' LLaVA has no features of several scales"]
     : [];
-  return [...authorsLimits(model), ...scales];
+  return [...authorsLimits(model, ownLayout), ...scales];
 }
 
 /** What is written of a model. */
@@ -203,6 +202,31 @@ function describe(
     ? llavaTensors(model, config, { tied })
     : languageTensors(model, config, { tied });
   return { tensors, changes: configChanges(model, own), part };
+}
+
+/**
+ * The same for a checkpoint in Bunny's layout: its fields stand in the whole configuration, and a model
+ * whose layers changed is of another type there.
+ *
+ * @throws {RangeError} if there is no such type.
+ */
+function inOwnLayout(
+  { tensors, changes }: Description,
+  model: PublishedLvlm | PublishedVision,
+  config: PublishedConfig,
+): Description {
+  const { set, remove } = changes;
+  if ("tower" in model || (Object.keys(set).length === 0 && remove.length === 0)) {
+    return { tensors, changes };
+  }
+  if (set.model_type !== undefined) {
+    throw new RangeError(
+      `writePublished: Bunny's layout has no ${set.model_type}; set layout: "llava"`,
+    );
+  }
+  const own = "text" in model ? partOf(config, "text_config") : config;
+  const type = bunnyTypes(String(own.model_type), layoutOf(model) === "authors");
+  return { tensors, changes: { set: { ...set, ...type }, remove } };
 }
 
 /**

@@ -138,8 +138,12 @@ export function configChanges(model: PublishedLvlm, config: PublishedConfig): Co
   };
 }
 
-/** What the authors' own code would not read of a model in their layout; empty if nothing. */
-export function authorsLimits(model: PublishedLvlm): string[] {
+/**
+ * What the authors' own code would not read of a model in their layout; empty if nothing.
+ *
+ * @param isOwnLayout whether tower and connector have the authors' names, too
+ */
+export function authorsLimits(model: PublishedLvlm, isOwnLayout: boolean): string[] {
   if (layoutOf(model) !== "authors") return [];
   const { blocks } = languageOf(model);
   const odd = blocks.every((b, i) => (b.ffn.table.experts.length > 1) === (i % 2 === 1));
@@ -152,6 +156,8 @@ export function authorsLimits(model: PublishedLvlm): string[] {
     ...(groups.join() === "1,1,2"
       ? []
       : ["the authors' code is right for 1 vision, 1 language and 2 shared experts only"]),
-    ...("text" in model ? ["the authors' code keeps pictures in a model type of its own"] : []),
+    ...("text" in model && !isOwnLayout
+      ? ["the authors' code keeps pictures in a model type of its own"]
+      : []),
   ];
 }

@@ -36,8 +36,8 @@ import {
   WIDE_CONNECTOR,
   writeWhole,
 } from "./bunny_shared.ts";
-import { contents, inFolder, writeJson } from "./checkpoint_shared.ts";
-import { configOf } from "./fixture_models.ts";
+import { contents, inFolder, writeJson, writeWeights } from "./checkpoint_shared.ts";
+import { configOf, tensorsOf } from "./fixture_models.ts";
 
 const configText = (folder: string) => Deno.readTextFileSync(`${folder}/config.json`);
 
@@ -117,8 +117,16 @@ Deno.test("llavaConfig() knows the paper's tower, and refuses what it does not k
       [{ mm_projector_type: "spp" }, "mm_projector_type"],
       [{ use_s2: true, mm_vision_tower: "clip-vit-large-patch14-336" }, "use_s2 with a CLIP"],
       [{ model_type: "bunny-qwen2" }, "language model"],
+      [{ model_type: "bunny-phi" }, "language model"],
+      [{ model_type: "bunny-phi3-moe", num_experts: 4 }, "one router for"],
     ] as const
   ) assertThrows(() => llavaConfig({ ...paper, ...more }), RangeError, text);
+  const typeOf = (model_type: string) =>
+    (llavaConfig({ ...paper, model_type }).text_config as { model_type: string }).model_type;
+  assertEquals(
+    ["bunny-llama", "bunny-mm-llama3-moe-s", "bunny-mm-phi3-moe-s", "llava_llama"].map(typeOf),
+    ["llama", "llama", "phi3", "llama"],
+  );
   const odd = { ...paper, use_s2: true, s2_scales: "384,x" };
   assertThrows(() => llavaConfig(odd), SyntaxError, "s2_scales");
   // Scales that do not begin with the tower's size.
@@ -220,15 +228,46 @@ Deno.test("a dense model of the layout, upcycled, is written with the authors' f
     await writePublished(`${folder}/dense`, dense);
     const fields = configOf(`${folder}/dense`);
     assertEquals([fields.model_type, fields.num_experts], ["bunny-phi3", undefined]);
+    assertEquals(fields.architectures, ["BunnyPhi3ForCausalLM"]);
+    assertEquals(fields.mm_vision_tower, "tiny-siglip");
     const read = await loadPublished(`${folder}/dense`);
     const mixture = await upcyclePublished(read, moiie(), { seed: 1 });
     const { notes } = await writePublished(`${folder}/moiie`, mixture);
-    assertStringIncludes(notes.join(), "model type of its own");
+    assertEquals(notes, []);
     assertEquals(
       contents(`${folder}/moiie`).map(([name, , shape]) => [name, shape]),
       contents(folder).map(([name, , shape]) => [name, shape]),
     );
-    assertEquals(configOf(`${folder}/moiie`).num_experts, 4);
+    const { model_type, architectures, num_experts } = configOf(`${folder}/moiie`);
+    assertEquals([model_type, num_experts], ["bunny-mm-phi3-moe-s", 4]);
+    assertEquals(architectures, ["BunnyMMSPhi3MoEForCausalLM"]);
     assertEquals((await loadPublished(`${folder}/moiie`)).unused, []);
+    const again = await writePublished(`${folder}/llava`, mixture, { layout: "llava" });
+    assertStringIncludes(again.notes.join(), "model type of its own");
+  });
+});
+
+Deno.test("loadPublished() reads what the authors' converter writes: the mixture alone, under its type", async () => {
+  await inFolder(async (folder) => {
+    writeWeights(folder, "model.safetensors", Object.fromEntries(tensorsOf(LANGUAGE)));
+    const fields = { ...configOf(LANGUAGE), model_type: "bunny-mm-phi3-moe-s" };
+    writeJson(folder, "config.json", fields);
+    const alone = await loadPublished(folder);
+    assertEquals([alone.kind, alone.config.model_type, alone.unused], ["language", "phi3", []]);
+    await writePublished(`${folder}/same`, alone);
+    assertEquals(contents(`${folder}/same`), contents(folder));
+    assertEquals(configText(`${folder}/same`), configText(folder));
+    await writePublished(`${folder}/dense`, await extractDense(alone, "V1"));
+    assertEquals(configOf(`${folder}/dense`).model_type, "bunny-phi3");
+    for (
+      const more of [{ vis_router_aux_loss_coef: undefined }, { num_vis_experts: 2 }]
+    ) {
+      writeJson(folder, "config.json", { ...fields, ...more });
+      await assertRejects(
+        () => loadPublished(folder),
+        RangeError,
+        "of the authors' mixtures MoIIE",
+      );
+    }
   });
 });

@@ -48,7 +48,8 @@ export function writeWhole(folder: string, more: Record<string, unknown> = {}): 
   writeWeights(folder, "model.safetensors", Object.fromEntries(all));
   writeJson(folder, "config.json", {
     ...configOf(LANGUAGE),
-    model_type: "bunny-phi3",
+    model_type: "bunny-mm-phi3-moe-s",
+    architectures: ["BunnyMMSPhi3MoEForCausalLM"],
     mm_projector_type: "mlp2x_gelu",
     mm_vision_tower: "tiny-siglip",
     vision_config: configOf(TOWER),

@@ -39,12 +39,15 @@ Deno.test("checkpointTemplate() takes Bunny's for dense models of its layout, LL
     assertEquals(checkpointTemplate(loaded), chatTemplate("vicuna"));
     assertThrows(() => ownTemplate(loaded), RangeError, "no chat_template");
     const text = loaded.config.text_config as Record<string, unknown>;
-    const bunny = (more: Record<string, unknown>): Published => ({
+    const from = (source_model_type: string, model_type: string): Published => ({
       ...loaded,
-      config: { ...loaded.config, text_config: { ...text, mm_vision_tower: "x", ...more } },
+      config: { ...loaded.config, source_model_type, text_config: { ...text, model_type } },
     });
-    assertEquals(checkpointTemplate(bunny({})), chatTemplate("bunny-llama"));
-    assertEquals(checkpointTemplate(bunny({ model_type: "phi3" })), chatTemplate("bunny"));
+    const chosen = (...types: [string, string]) => checkpointTemplate(from(...types));
+    assertEquals(chosen("bunny-llama", "llama"), chatTemplate("bunny-llama"));
+    assertEquals(chosen("bunny-phi3", "phi3"), chatTemplate("bunny"));
+    // LLaVA's own layout has the same names.
+    assertEquals(chosen("llava_llama", "llama"), chatTemplate("vicuna"));
     writeTokenizer(folder);
     const own = await loadPublished(folder);
     assertEquals(checkpointTemplate(own), ownTemplate(own));

@@ -124,9 +124,13 @@ Deno.test("chat() pads pictures where a checkpoint of the authors' layout says s
   await inFolder(async (folder) => {
     await writeTalkingLlava(folder);
     const loaded = await loadPublished(folder), image = picture(2, 14, 30);
-    const text = { ...(loaded.config.text_config as object), mm_vision_tower: "tiny" };
+    const { text_config: text } = loaded.config as { text_config: object };
     const saying = async (aspect: string, options: ChatOptions): Promise<string> => {
-      const config = { ...loaded.config, text_config: { ...text, image_aspect_ratio: aspect } };
+      const config = {
+        ...loaded.config,
+        source_model_type: "bunny-llama",
+        text_config: { ...text, image_aspect_ratio: aspect },
+      };
       using talk = await chat({ ...loaded, config }, { ...OPTIONS, maxTokens: 12, ...options });
       return await talk.ask("What?", { images: [image] });
     };
