@@ -3,12 +3,14 @@
  * it: the language model's own names, with the connector and the vision tower among them. They are read
  * as the LLaVA models that they are but for names.
  *
- * A language model alone, as their converter writes one, is read as the Phi-3 or Llama that it is.
+ * A language model alone under one of their types is read as the Phi-3 or Llama that it is. (Their
+ * converter writes one without routers, which their training draws at random: upcycle the dense model
+ * instead.)
  *
  * Names and features: BAAI-DCAI/Bunny, bunny/model/bunny_arch.py, multimodal_encoder/siglip and clip,
  * multimodal_projector/builder.py. Features of several scales (`use_s2`): multimodal_encoder/builder.py and
  * the class `SiglipVisionTowerS2` of multimodal_encoder/siglip/siglip_encoder.py there. Model types of
- * mixtures: AlenjandroWang/MoIIE, script/convert_moe.py, bunny/model/language_model.
+ * mixtures: AlenjandroWang/MoIIE, README.md and the converter that it calls.
  */
 import { basename } from "node:path";
 import type { PreprocessorFile } from "./checkpoint_files.ts";

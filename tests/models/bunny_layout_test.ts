@@ -247,7 +247,7 @@ Deno.test("a dense model of the layout, upcycled, is written with the authors' f
   });
 });
 
-Deno.test("loadPublished() reads what the authors' converter writes: the mixture alone, under its type", async () => {
+Deno.test("loadPublished() reads the authors' mixture alone, under the type that it has in their code", async () => {
   await inFolder(async (folder) => {
     writeWeights(folder, "model.safetensors", Object.fromEntries(tensorsOf(LANGUAGE)));
     const fields = { ...configOf(LANGUAGE), model_type: "bunny-mm-phi3-moe-s" };
