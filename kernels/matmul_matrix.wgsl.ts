@@ -16,9 +16,13 @@ import {
 
 /** Sizes that a device multiplies at once, M × K by K × N, operands as said, sums in f32. */
 export interface MatrixUnit {
+  /** Type of both operands. */
   readonly operands: "f16" | "f32";
+  /** Rows of the left operand. */
   readonly m: number;
+  /** Columns of the right operand. */
   readonly n: number;
+  /** Columns of the left operand, rows of the right one. */
   readonly k: number;
 }
 
