@@ -157,7 +157,10 @@ export class Gpu implements Disposable {
     if (!this.#memory.release(buffer)) throw notHeld(buffer);
   }
 
-  /** Destroys the free buffers that are kept for reuse. */
+  /**
+   * Destroys the free buffers that are kept for reuse. Their memory is free when work that was
+   * submitted before is done: after `idle()`, say.
+   */
   trim(): void {
     this.#memory.trim();
   }

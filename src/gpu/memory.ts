@@ -85,7 +85,10 @@ export class DeviceMemory {
           throw this.#exhausted(kinds[i].size, requests[i].label, causes.find(Boolean));
         }
         for (const i of failed) this.release(buffers[i]);
-        if (failed.length > 0) this.trim();
+        if (failed.length > 0) {
+          this.trim();
+          await wait(() => this.#device.queue.onSubmittedWorkDone());
+        }
         todo = failed;
       }
       return buffers;
@@ -119,9 +122,12 @@ export class DeviceMemory {
     return this.#pool.assign(buffer, owner, label);
   }
 
-  /** Destroys the free buffers. */
+  /** Destroys the free buffers; the system has their memory back after the next wait. */
   trim(): void {
+    if (this.#pool.pooled === 0) return;
     this.#pool.trim();
+    // Dawn lets go of a destroyed buffer's memory when commands that came later are done.
+    this.#device.queue.submit([this.#device.createCommandEncoder().finish()]);
   }
 
   /** Destroys every buffer. */

@@ -36,7 +36,7 @@ export interface WeightOptions {
 }
 
 /** Bytes written to the device in one go; two goes may be under way. */
-const UNDER_WAY = 32 * 2 ** 20;
+const UNDER_WAY = 8 * 2 ** 20;
 
 /** Names in an error message. */
 function some(names: readonly string[]): string {

@@ -51,6 +51,31 @@ Deno.test("acquire() uses a released buffer again and counts what is held", asyn
   await gpu.check();
 });
 
+/** Bytes that this process holds in memory, where the system tells. */
+function resident(): number | undefined {
+  try {
+    return 1024 * Number(/VmRSS:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]);
+  } catch {
+    return undefined;
+  }
+}
+
+Deno.test("trim() gives memory back to the system, though nothing is computed afterwards", async () => {
+  using gpu = await openGpu();
+  if (!gpu.adapter.software || resident() === undefined) return; // a GPU's memory is not the process's
+  const data = new Uint8Array(2 ** 20).fill(1), held: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const buffer = gpu.acquire(2 ** 27, "large");
+    for (let at = 0; at < buffer.size; at += data.length) gpu.write(buffer, data, at);
+    await gpu.idle();
+    held.push(resident()!);
+    gpu.release(buffer);
+    gpu.trim();
+    await gpu.idle();
+  }
+  assert(held[3] - held[1] < 2 ** 27, `${held} bytes after one to four buffers of 134 MB`);
+});
+
 Deno.test("release() refuses a buffer that is not held", async () => {
   using gpu = await openGpu();
   const a = gpu.acquire(16, "a");
