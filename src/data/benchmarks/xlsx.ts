@@ -1,6 +1,6 @@
 /** Excel files of one sheet, for servers that take nothing else. */
 
-import { zip } from "./zip.ts";
+import { strToU8, zipSync } from "fflate";
 
 /** Most characters of a cell in Excel. */
 const LONGEST = 32_767;
@@ -44,7 +44,7 @@ export function xlsx(
     `${HEAD}<Relationships xmlns="${PACKAGE}/relationships"><Relationship Id="rId1" ` +
     `Type="${OFFICE}/relationships/${kind}" Target="${target}"/></Relationships>`;
   const lines = rows.map((row) => `<row>${row.map(cell).join("")}</row>`).join("");
-  return zip({
+  const parts = {
     "[Content_Types].xml": `${HEAD}<Types xmlns="${PACKAGE}/content-types">` +
       '<Default Extension="rels" ' +
       'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>' +
@@ -58,5 +58,8 @@ export function xlsx(
     "xl/_rels/workbook.xml.rels": relation("worksheets/sheet1.xml", "worksheet"),
     "xl/worksheets/sheet1.xml":
       `${HEAD}<worksheet xmlns="${SHEETS}"><sheetData>${lines}</sheetData></worksheet>`,
-  });
+  };
+  const files = Object.entries(parts).map(([path, text]) => [path, strToU8(text)]);
+  // Always the same day, the first that the format knows: the same rows make the same file.
+  return zipSync(Object.fromEntries(files), { mtime: new Date(1980, 0, 1) });
 }
