@@ -1,7 +1,7 @@
 /**
- * `deno task bench [--jobs NAME,…] [--json FILE]`: how fast the engine is on this device. Each job is
+ * `deno task bench [--jobs NAME,…|gpu] [--json FILE]`: how fast the engine is on this device. Each job is
  * compiled, run a few times, then measured from the call until the device is idle; medians count.
- * `--jobs load` measures how fast checkpoints are loaded, and writes files of 512 MiB for it.
+ * On a GPU, or with `--jobs gpu`, jobs of published sizes are added. `--jobs load` measures how fast checkpoints are loaded, and writes files of 512 MiB for it.
  * Ratios within one run say more than times of different days.
  *
  * @module
@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { rename, writeFile } from "node:fs/promises";
 import { measurePeak, type Peak } from "../gpu/mod.ts";
 import { lab, unknownName } from "../tensor/mod.ts";
+import { GPU_JOBS } from "./bench/gpu_jobs.ts";
 import { type Job, measure, type Measurement } from "./bench/job.ts";
 import { type LoadSpeed, loadTable, measureLoading } from "./bench/load.ts";
 import { MODEL_JOBS } from "./bench/model_jobs.ts";
@@ -17,7 +18,7 @@ import { TENSOR_JOBS } from "./bench/tensor_jobs.ts";
 import { ROOT } from "./ok.ts";
 
 /** All jobs in the order in which they run; `cold_start` runs in a process of its own. */
-export const JOBS: readonly Job[] = [...TENSOR_JOBS, ...MODEL_JOBS];
+export const JOBS: readonly Job[] = [...TENSOR_JOBS, ...MODEL_JOBS, ...GPU_JOBS];
 
 const COLD_START = "cold_start";
 /** Runs only when it is asked for, as it needs much disk and memory. */
@@ -25,6 +26,7 @@ const LOAD = "load";
 
 /** Names that stand for several jobs. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  gpu: GPU_JOBS.map((job) => job.name),
   grouped_vs_dense: ["dense_rows", "grouped_balanced", "grouped_skewed", "grouped_empty"],
 };
 
@@ -84,7 +86,7 @@ function row(m: Measurement, peak: Peak): string {
   const rate = (x: number) => x > 0 ? digits(x) : "";
   const share = ofPeak(m, peak);
   return [
-    m.name.padEnd(17),
+    m.name.padEnd(21),
     digits(m.median).padStart(8),
     digits(m.min).padStart(8),
     String(m.n).padStart(4),
@@ -98,16 +100,22 @@ function row(m: Measurement, peak: Peak): string {
 }
 
 const HEAD =
-  "job                 median      min    n  GFLOP/s    GB/s of peak  disp. subm. first s";
+  "job                     median      min    n  GFLOP/s    GB/s of peak  disp. subm. first s";
 
-/** The jobs of these names. @throws {RangeError} on an unknown one; the nearest is offered. */
-export function jobsNamed(names: readonly string[] | undefined): Job[] {
+/**
+ * The jobs of these names; without any, all that suit the device.
+ *
+ * @throws {RangeError} on an unknown one; the nearest is offered.
+ */
+export function jobsNamed(names: readonly string[] | undefined, software: boolean = true): Job[] {
   const known = [...JOBS.map((job) => job.name), ...Object.keys(GROUPS), COLD_START, LOAD];
   for (const name of names ?? []) {
     if (!known.includes(name)) throw unknownName("job", name, known);
   }
   const wanted = names?.flatMap((name) => GROUPS[name] ?? [name]);
-  return JOBS.filter((job) => !wanted || wanted.includes(job.name));
+  return JOBS.filter((job) =>
+    wanted ? wanted.includes(job.name) : !(software && GPU_JOBS.includes(job))
+  );
 }
 
 async function coldStart(): Promise<number> {
@@ -131,8 +139,9 @@ async function main(args: string[]): Promise<void> {
     options: { jobs: { type: "string" }, json: { type: "string" } },
   });
   const names = values.jobs?.split(",").map((name) => name.trim());
-  const jobs = jobsNamed(names);
+  jobsNamed(names); // nonsense is refused before anything is opened
   using session = await lab();
+  const jobs = jobsNamed(names, session.gpu.adapter.software);
   const peak = await measurePeak(session.gpu);
   console.log(
     `${session}: memory ${digits(peak.bandwidth / 1e9)} GB/s, arithmetic ` +

@@ -87,7 +87,8 @@ export interface AdapterFacts {
   readonly timestamps: boolean;
   /**
    * Matrices that a subgroup multiplies at once, on tensor cores or their like, with sums in f32; of
-   * those of one type the largest first. Empty where kernels cannot use them.
+   * those of one type the largest first. Empty where kernels cannot use them, and of a device that was
+   * given, since Dawn tells the sizes of an adapter only.
    */
   readonly matrixUnits: readonly MatrixUnit[];
   /** The device's limits. */
@@ -146,8 +147,9 @@ export function adapterFacts(
   info: GPUAdapterInfo,
   without: readonly GpuFeature[] = [],
 ): AdapterFacts {
+  const left = withDependents(without);
   const has = (name: GpuFeature): boolean =>
-    !without.includes(name) && (device.features as unknown as ReadonlySet<string>).has(name);
+    !left.includes(name) && (device.features as unknown as ReadonlySet<string>).has(name);
   const { subgroupMinSize: min, subgroupMaxSize: max } = info as Info;
   const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
   return {
@@ -165,6 +167,13 @@ export function adapterFacts(
   };
 }
 
+/** Features to leave out, with those that bring one of them along. */
+function withDependents(without: readonly GpuFeature[]): readonly GpuFeature[] {
+  return without.includes("subgroups") || without.includes("shader-f16")
+    ? [...without, SUBGROUP_MATRIX]
+    : without;
+}
+
 /**
  * The device descriptor that asks for every useful feature and limit that the adapter has.
  *
@@ -174,6 +183,7 @@ export function deviceRequest(
   adapter: GPUAdapter,
   without: readonly GpuFeature[] = [],
 ): GPUDeviceDescriptor {
+  const left = withDependents(without);
   const features: ReadonlySet<string> = adapter.features as unknown as ReadonlySet<string>;
   const requiredLimits: Record<string, number> = {};
   for (const name of LIMITS) {
@@ -183,7 +193,7 @@ export function deviceRequest(
   return {
     label: "moiie-lab",
     requiredFeatures: GPU_FEATURES.filter((name) =>
-      features.has(name) && !without.includes(name)
+      features.has(name) && !left.includes(name)
     ) as GPUFeatureName[],
     requiredLimits,
   };

@@ -2,10 +2,17 @@ import {
   assert,
   assertEquals,
   assertGreater,
+  assertLess,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { type BenchReport, JOBS, jobsNamed, ratiosOf } from "../../src/cli/bench.ts";
+import {
+  GPU_JOBS,
+  largeAttention,
+  largeExperts,
+  typedProduct,
+} from "../../src/cli/bench/gpu_jobs.ts";
 import { measure } from "../../src/cli/bench/job.ts";
 import { loadTable, measureLoading } from "../../src/cli/bench/load.ts";
 import { session } from "../nn/shared.ts";
@@ -70,4 +77,29 @@ Deno.test("deno task bench prints a table and writes a report", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("jobs of published sizes run where they are asked for, and are right in small", async () => {
+  const gpu = GPU_JOBS.map((job) => job.name);
+  assertEquals(jobsNamed(["gpu"]).map((job) => job.name), gpu);
+  assert(!jobsNamed(undefined).some((job) => gpu.includes(job.name)));
+  assertEquals(jobsNamed(undefined, false).length, JOBS.length);
+  const before = session.memory().live;
+  const size = { tokens: 64, width: 32, hidden: 48 };
+  for (
+    const [job, flops] of [
+      [typedProduct(64, "f32"), 2 * 64 ** 3],
+      [typedProduct(64, "f16"), 2 * 64 ** 3],
+      [largeAttention("large", [2, 2, 40, 16], false), undefined],
+      [largeAttention("large", [2, 2, 40, 16], true), undefined],
+      [largeExperts("experts", size, "f32"), 3 * 64 * 2 * 3 * 2 * 32 * 48],
+      [largeExperts("experts", size, "f16"), 3 * 64 * 2 * 3 * 2 * 32 * 48],
+    ] as const
+  ) {
+    const m = await measure(job, session);
+    if (flops !== undefined) assertEquals(Math.round(m.gflops * m.median * 1e6), flops, job.what);
+    assert(m.dispatches > 0 && m.submits === 1, job.what);
+  }
+  // Constants of a trace come back when they are collected.
+  assertLess(session.memory().live, before + 4096);
 });

@@ -151,7 +151,8 @@ testOnEach("openGpu() uses the caller's device and leaves it alive", async (prov
   const guest = await openGpu({ device: owner.device });
   assertEquals(guest.provider, "given");
   assertStrictEquals(guest.device, owner.device);
-  assertEquals(guest.adapter, owner.adapter);
+  // Dawn tells the sizes of matrix units of an adapter only.
+  assertEquals({ ...guest.adapter, matrixUnits: [] }, { ...owner.adapter, matrixUnits: [] });
   const x = upload(guest, [2]);
   assertEquals(await download(guest, x, 1), [2]);
   guest.dispose();

@@ -70,11 +70,11 @@ function experts(table: PoolTable, backward: boolean): Work {
   }, [x, modality, ...all]);
 }
 
-/** The second stage's training step of the tiny preset. */
-async function step(table: PoolTable): Promise<Work> {
-  const model = await lvlm("tiny", { ffn: table });
+/** The second stage's training step of a preset. */
+export async function step(table: PoolTable, preset: "tiny" | "small" = "tiny"): Promise<Work> {
+  const model = await lvlm(preset, { ffn: table });
   if (table.experts.length > 1) await upcycle(model, new Random(1, "upcycle"));
-  const stage = twoStage(await emojiVqa({ scale: "tiny" })).stages[1];
+  const stage = twoStage(await emojiVqa({ scale: preset })).stages[1];
   const all: Map<string, Tensor> = modelParameters(model);
   const optimizer = new AdamW([{ name: "all", parameters: all }], { clipNorm: 1 });
   const run = trainingStep(model, optimizer);
