@@ -6,7 +6,7 @@
 
 import type { GpuMemory } from "./account.ts";
 import type { AdapterFacts } from "./adapter.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Launch } from "./kernel.ts";
 
 /** The numbered source lines around `line` (1-based), with a mark at the line. */
 function excerpt(code: string, line: number): string {
@@ -109,4 +109,27 @@ export function labelList(labels: Iterable<string>, shown: number = 8): string {
   const more = all.length - shown;
   return all.slice(0, shown).map((label) => `"${label}"`).join(", ") +
     (more > 0 ? `, and ${more} more` : "");
+}
+
+/** What to say when the device is lost: after what, why, and what to do. */
+export function lossMessage(
+  { reason, message }: GPUDeviceLostInfo,
+  underWay: string,
+  lastSubmit: readonly Launch[],
+): string {
+  const last = labelList(lastSubmit.map(({ kernel }) => kernel.label));
+  const during = underWay ? ` while it worked on ${underWay}` : last ? ` after ${last}` : "";
+  return `The GPU device was lost${during} (${
+    reason ?? "unknown"
+  }: ${message}). What was only in ` +
+    "its memory is gone. Open a new session with lab(), or a new device with openGpu(), and " +
+    "restore the last checkpoint.";
+}
+
+/** The error for a buffer that is given back and was not handed out. */
+export function notHeld(buffer: GPUBuffer): Error {
+  return new Error(
+    `Buffer "${buffer.label}" (${buffer.size} bytes) is not held by this Gpu: it was released ` +
+      "before, or it comes from elsewhere. Release every acquired buffer exactly once.",
+  );
 }

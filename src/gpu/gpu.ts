@@ -7,7 +7,7 @@
 import type { BufferRequest, GpuCounters, GpuMemory } from "./account.ts";
 import type { AdapterFacts } from "./adapter.ts";
 import { MAP_READ } from "./constants.ts";
-import { labelList } from "./errors.ts";
+import { lossMessage, notHeld } from "./errors.ts";
 import type { BufferRange, Copy, Kernel, Launch } from "./kernel.ts";
 import { LateErrors } from "./late_errors.ts";
 import { DeviceMemory } from "./memory.ts";
@@ -207,32 +207,53 @@ export class Gpu implements Disposable {
    * @throws RangeError when a range is not inside its buffer; Error for any earlier GPU error.
    */
   async readMany(ranges: readonly BufferRange[]): Promise<ArrayBuffer[]> {
+    return await this.startRead(ranges)();
+  }
+
+  /**
+   * Submits launches and the copying of ranges together, now.
+   *
+   * @returns Waits for the bytes; to be called once.
+   * @throws RangeError when a range is not inside its buffer or a launch has too many workgroups;
+   * nothing is submitted then.
+   */
+  startRead(
+    ranges: readonly BufferRange[],
+    launches: readonly Launch[] = [],
+  ): () => Promise<ArrayBuffer[]> {
     // Nothing is asked of the device, so values of the host can be had when it is lost.
-    if (ranges.length === 0) return [];
+    if (ranges.length === 0 && launches.length === 0) return () => Promise.resolve([]);
     this.#alive();
-    const limit = this.adapter.limits.maxBufferSize;
-    const { parts, total } = planRead(ranges, limit);
+    const { parts, total } = planRead(ranges, this.adapter.limits.maxBufferSize);
     const staging = this.#memory.staging(total);
     try {
-      const encoder = this.device.createCommandEncoder({ label: "read" });
-      for (const { buffer, from, length, at } of parts) {
-        if (length > 0) encoder.copyBufferToBuffer(buffer, from, staging, at, length);
-      }
-      this.#submit(encoder, []);
-      const mapped = await this.#settle(async () => {
-        await staging.mapAsync(MAP_READ, 0, Math.max(4, total));
-        return staging.getMappedRange(0, Math.max(4, total));
-      });
-      return parts.map(({ begin, size }) => mapped.slice(begin, begin + size));
-    } finally {
-      // After a loss there is nothing to unmap, and wgpu would throw over the error under way.
-      if (this.#closed === undefined) {
-        // A wait that was given up leaves the map pending.
-        if (staging.mapState === "pending") this.#memory.discard(staging);
-        else if (staging.mapState === "mapped") staging.unmap();
-      }
+      const copies = parts.filter(({ length }) => length > 0)
+        .map(({ buffer, from, length, at }) => ({
+          from: { buffer, offset: from, size: length },
+          to: { buffer: staging, offset: at, size: length },
+        }));
+      this.submit(launches, copies);
+    } catch (error) {
       this.#memory.release(staging);
+      throw error;
     }
+    return async () => {
+      try {
+        const mapped = await this.#settle(async () => {
+          await staging.mapAsync(MAP_READ, 0, Math.max(4, total));
+          return staging.getMappedRange(0, Math.max(4, total));
+        });
+        return parts.map(({ begin, size }) => mapped.slice(begin, begin + size));
+      } finally {
+        // After a loss there is nothing to unmap, and wgpu would throw over the error under way.
+        if (this.#closed === undefined) {
+          // A wait that was given up leaves the map pending.
+          if (staging.mapState === "pending") this.#memory.discard(staging);
+          else if (staging.mapState === "mapped") staging.unmap();
+        }
+        this.#memory.release(staging);
+      }
+    };
   }
 
   /**
@@ -316,7 +337,7 @@ export class Gpu implements Disposable {
       encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, from.size);
     }
     profile?.resolve(encoder);
-    this.#late.lastSubmit = launches;
+    if (launches.length > 0) this.#late.lastSubmit = launches;
     this.#counts.dispatches += launches.length;
     this.#submit(encoder, launches);
   }
@@ -421,27 +442,6 @@ export class Gpu implements Disposable {
   async #lossReport(): Promise<void> {
     if (this.#closed === undefined) await Promise.race([this.lost, sleep(LOSS_REPORT_MS)]);
   }
-}
-
-function lossMessage(
-  { reason, message }: GPUDeviceLostInfo,
-  underWay: string,
-  lastSubmit: readonly Launch[],
-): string {
-  const last = labelList(lastSubmit.map(({ kernel }) => kernel.label));
-  const during = underWay ? ` while it worked on ${underWay}` : last ? ` after ${last}` : "";
-  return `The GPU device was lost${during} (${
-    reason ?? "unknown"
-  }: ${message}). What was only in ` +
-    "its memory is gone. Open a new session with lab(), or a new device with openGpu(), and " +
-    "restore the last checkpoint.";
-}
-
-function notHeld(buffer: GPUBuffer): Error {
-  return new Error(
-    `Buffer "${buffer.label}" (${buffer.size} bytes) is not held by this Gpu: it was released ` +
-      "before, or it comes from elsewhere. Release every acquired buffer exactly once.",
-  );
 }
 
 function sleep(ms: number): Promise<void> {

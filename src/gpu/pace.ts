@@ -12,8 +12,8 @@
  * @module
  */
 
-/** The first polls of a wait run at full speed, which serves answers that come at once. */
-const SPIN_POLLS = 4;
+/** The first polls of a wait run at full speed, which serves answers that come at once: so long, ms. */
+const SPIN_MS = 0.2;
 /** The gap between two polls, as a part of the time waited so far. */
 const GAP = 1 / 16;
 /** The shortest and the longest gap between two polls, and the shortest that a timer makes, in ms. */
@@ -25,7 +25,6 @@ type Scope = { setImmediate?: Immediate };
 const scope = globalThis as unknown as Scope;
 let waiting = 0;
 let began = 0;
-let polls = 0;
 let original: Immediate | undefined;
 
 /** Dawn's poll is a native function; callbacks of anybody else keep their own pace. */
@@ -35,11 +34,10 @@ function isNative(callback: unknown): boolean {
 }
 
 function pacedImmediate(callback: (...args: unknown[]) => void, ...args: unknown[]): unknown {
-  if (waiting === 0 || !isNative(callback) || polls++ < SPIN_POLLS) {
-    return original!(callback, ...args);
-  }
-  const wanted = GAP * (performance.now() - began);
-  const gap = Math.min(LONGEST_GAP_MS, Math.max(SHORTEST_GAP_MS, wanted));
+  if (waiting === 0 || !isNative(callback)) return original!(callback, ...args);
+  const waited = performance.now() - began;
+  if (waited < SPIN_MS) return original!(callback, ...args);
+  const gap = Math.min(LONGEST_GAP_MS, Math.max(SHORTEST_GAP_MS, GAP * waited));
   if (gap < SHORTEST_TIMER_MS && sleep(gap)) return original!(callback, ...args);
   return setTimeout(callback, Math.max(SHORTEST_TIMER_MS, gap), ...args);
 }
@@ -59,7 +57,6 @@ function sleep(ms: number): boolean {
 
 function enter(): void {
   began = performance.now();
-  polls = 0;
   if (waiting++ > 0 || typeof scope.setImmediate !== "function") return;
   if (scope.setImmediate !== pacedImmediate) original = scope.setImmediate;
   scope.setImmediate = pacedImmediate;

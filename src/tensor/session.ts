@@ -6,7 +6,15 @@ import { KernelLog, type KernelTable } from "./kernel_log.ts";
 import { LeastRecent } from "./least_recent.ts";
 import { plan } from "./plan.ts";
 import { copyGraph, structureOf } from "./structure.ts";
-import { Executable, overwrite, type Program, targetOf, tune, upload } from "./webgpu/execute.ts";
+import {
+  Executable,
+  type GpuStorage,
+  overwrite,
+  type Program,
+  targetOf,
+  tune,
+  upload,
+} from "./webgpu/execute.ts";
 import { tunedPath } from "./webgpu/tuned_file.ts";
 import { FAMILY_NAMES, runnable } from "./webgpu/variants.ts";
 
@@ -33,6 +41,12 @@ export interface LabOptions extends GpuOptions {
 interface Planned {
   executable: Executable;
   place: ReadonlyMap<Tensor, number>;
+}
+
+/** Tensors that are being computed, and where their values will be. */
+interface Computation {
+  program: Program;
+  results: ReadonlyMap<Tensor, GpuStorage>;
 }
 
 /** Plans kept: more than a notebook's cells use, little memory each. */
@@ -122,13 +136,16 @@ export class Session {
     // Before anything is computed: that takes leaves from the host to the device.
     const hosts = tensors.map((t) => t.host);
     const onDevice = tensors.filter((t) => !t.host && t.size > 0);
-    if (onDevice.some((t) => t.node.op !== "leaf")) await this.evaluate(...onDevice);
-    // Taken before the wait: a run that comes later may write to the same memory.
-    const ranges = onDevice.map((t) => ({
-      ...upload(this.gpu, t).range,
-      size: t.size * bytesPerElement(t.dtype),
-    }));
-    const bytes = await this.gpu.readMany(ranges);
+    // Submitted before any wait: a run that comes later may write to the same memory.
+    if (this.#log) await this.evaluate(...onDevice); // its kernels are timed by themselves
+    const computation = await this.#computation(onDevice);
+    const ranges = onDevice.map((t) => {
+      const { range } = computation?.results.get(t) ?? upload(this.gpu, t);
+      return { ...range, size: t.size * bytesPerElement(t.dtype) };
+    });
+    const wait = computation?.program.runAndRead(ranges) ?? this.gpu.startRead(ranges);
+    if (computation) this.#adopt(computation);
+    const bytes = await wait();
     return tensors.map((t, i) => {
       const at = onDevice.indexOf(t);
       return at >= 0 ? hostArray(t.dtype, bytes[at]) : hosts[i]?.slice() ?? hostArray(t.dtype, 0);
@@ -160,13 +177,21 @@ export class Session {
    * same structure as a former one (a loop's next turn) is not planned anew.
    */
   async evaluate(...tensors: Tensor[]): Promise<void> {
+    const computation = await this.#computation(tensors);
+    if (!computation) return;
+    await this.run(computation.program, true);
+    this.#adopt(computation);
+  }
+
+  /** What has to be run for tensors to have values; undefined if they have. */
+  async #computation(tensors: readonly Tensor[]): Promise<Computation | undefined> {
     // An operation with several results makes all of them at once.
     const all = new Set(tensors.flatMap((t) => [t, ...t.node.outputs]));
     const todo = [...all].filter((t) => t.node.op !== "leaf");
     for (const t of todo) {
       if (t.node.op === "disposed") throw new TypeError(`evaluate: ${t} was disposed`);
     }
-    if (todo.length === 0) return;
+    if (todo.length === 0) return undefined;
     const { key, leaves } = structureOf(todo);
     let planned = this.#plans.get(key);
     if (!planned) {
@@ -177,14 +202,18 @@ export class Session {
     }
     const { executable, place } = planned;
     const program = await executable.bind((t) => upload(this.gpu, leaves[place.get(t)!]));
-    await this.run(program, true);
+    return { program, results: new Map(todo.map((t, i) => [t, program.results[i]])) };
+  }
+
+  /** Makes the tensors of a computation that was submitted leaves. */
+  #adopt({ program, results }: Computation): void {
     const storages = program.release(true);
-    todo.forEach((t, i) => {
+    for (const [i, t] of [...results.keys()].entries()) {
       t.storage?.release(); // computed by two callers at once
       t.storage = storages[i];
       if (t.owner !== undefined) this.gpu.assign(storages[i].range.buffer, t.owner);
       t.node = { op: "leaf", inputs: [], attributes: {}, outputs: [t] };
-    });
+    }
   }
 
   /** Closes the device. Tensors of the session cannot be read afterwards. */

@@ -47,8 +47,11 @@ export interface Measurement {
   readonly gbytes: number;
 }
 
-/** Runs before measuring starts: drivers go on compiling in the first ones. */
-const WARM_UP = 3;
+/**
+ * Runs before measuring starts, and how long they go on at least: drivers and the JavaScript engine
+ * go on compiling in the first ones.
+ */
+const WARM_UP = 3, WARM_UP_MILLISECONDS = 200;
 
 /** Limits of the measured runs: enough for a median, not more than the patience of a reader. */
 const LEAST = 7, MOST = 300, MILLISECONDS = 1500;
@@ -64,7 +67,8 @@ export async function measure(job: Job, { gpu }: Session): Promise<Measurement> 
     };
     await once();
     const first = (performance.now() - started) / 1000;
-    for (let i = 0; i < WARM_UP; i++) await once();
+    const warm = performance.now() + WARM_UP_MILLISECONDS;
+    for (let i = 0; i < WARM_UP || performance.now() < warm; i++) await once();
     const before = gpu.counters;
     await once();
     const after = gpu.counters;

@@ -261,6 +261,11 @@ export class Program {
     this.#gpu.submit(this.#launches);
   }
 
+  /** Submits the work together with the reading of ranges; see `Gpu.startRead()`. */
+  runAndRead(ranges: readonly BufferRange[]): () => Promise<ArrayBuffer[]> {
+    return this.#gpu.startRead(ranges, this.#launches);
+  }
+
   /** Runs once with a time for every kernel. */
   async profile(): Promise<readonly { label: string; ms: number }[]> {
     return await this.#gpu.profiled(this.#launches);
