@@ -109,6 +109,17 @@ const WITHOUT_ZEROS = "disable-dawn-features=lazy_clear_resource_on_first_use";
 /** What is still experimental, subgroup matrices too, Dawn offers only so. */
 const WITH_EXPERIMENTAL = "enable-dawn-features=allow_unsafe_apis";
 
+/**
+ * Unless told otherwise, Deno's WebGPU tries OpenGL drivers too. None of them runs the kernels, and
+ * their library, once loaded, crashes now and then as the process ends.
+ */
+function withoutOpenGl(): void {
+  const variable = "DENO_WEBGPU_BACKEND";
+  if (Deno.build.os !== "linux") return;
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  if (state === "granted" && !Deno.env.has(variable)) Deno.env.set(variable, "vulkan");
+}
+
 async function gpuOf(provider: ProviderName, query: AdapterQuery): Promise<GPU> {
   if (provider === "dawn") {
     const flags = [WITHOUT_ZEROS];
@@ -116,6 +127,7 @@ async function gpuOf(provider: ProviderName, query: AdapterQuery): Promise<GPU> 
     if (query.subgroupMatrix !== false) flags.push(WITH_EXPERIMENTAL);
     return await dawn(flags);
   }
+  if (provider === "deno") withoutOpenGl();
   const gpu: GPU | undefined = globalThis.navigator?.gpu;
   if (!gpu) throw new Error("navigator.gpu does not exist here");
   return gpu;

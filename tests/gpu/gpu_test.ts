@@ -160,6 +160,17 @@ testOnEach("openGpu() uses the caller's device and leaves it alive", async (prov
   assertEquals(await download(owner, y, 1), [3]);
 });
 
+testOn(
+  "deno",
+  "openGpu() loads no OpenGL driver, which can crash as the process ends",
+  async () => {
+    using gpu = await openGpu({ provider: "deno" });
+    assertEquals(gpu.provider, "deno");
+    if (Deno.build.os !== "linux" || Deno.env.get("DENO_WEBGPU_BACKEND") !== "vulkan") return;
+    assert(!(await Deno.readTextFile("/proc/self/maps")).includes("libEGL"));
+  },
+);
+
 testOn("dawn", "openGpu() finds an adapter by a part of its name", async () => {
   using any = await openGpu({ provider: "dawn" });
   const part = any.adapter.name.slice(2, 8);
