@@ -1,7 +1,9 @@
 /**
- * `deno task bench [--jobs NAME,…|gpu] [--json FILE]`: how fast the engine is on this device. Each job is
- * compiled, run a few times, then measured from the call until the device is idle; medians count.
- * On a GPU, or with `--jobs gpu`, jobs of published sizes are added. `--jobs load` measures how fast checkpoints are loaded, and writes files of 512 MiB for it.
+ * `deno task bench [--jobs NAME,…] [--json FILE]`: how fast the engine is on this device. Each job is
+ * compiled, run a few times, then measured from the call until the device is idle; medians count. On a
+ * GPU, or with `--jobs gpu`, there are jobs of published sizes too. `--jobs load` measures how fast
+ * checkpoints are loaded, and writes files of 512 MiB for it; `--jobs full_size` runs Phi-3-mini's
+ * shape with random weights, of which it writes 7.6 GB; `all` stands for what runs without `--jobs`.
  * Ratios within one run say more than times of different days.
  *
  * @module
@@ -10,6 +12,7 @@ import { parseArgs } from "node:util";
 import { rename, writeFile } from "node:fs/promises";
 import { measurePeak, type Peak } from "../gpu/mod.ts";
 import { lab, unknownName } from "../tensor/mod.ts";
+import { type FullSize, fullSizeLine, measureFullSize } from "./bench/full_size.ts";
 import { GPU_JOBS } from "./bench/gpu_jobs.ts";
 import { type Job, measure, type Measurement } from "./bench/job.ts";
 import { type LoadSpeed, loadTable, measureLoading } from "./bench/load.ts";
@@ -21,11 +24,12 @@ import { ROOT } from "./ok.ts";
 export const JOBS: readonly Job[] = [...TENSOR_JOBS, ...MODEL_JOBS, ...GPU_JOBS];
 
 const COLD_START = "cold_start";
-/** Runs only when it is asked for, as it needs much disk and memory. */
-const LOAD = "load";
+/** Run only when they are asked for, as they need much disk and memory. */
+const LOAD = "load", FULL_SIZE = "full_size";
 
 /** Names that stand for several jobs. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  all: [...TENSOR_JOBS, ...MODEL_JOBS].map((job) => job.name),
   gpu: GPU_JOBS.map((job) => job.name),
   grouped_vs_dense: ["dense_rows", "grouped_balanced", "grouped_skewed", "grouped_empty"],
 };
@@ -44,6 +48,8 @@ export interface BenchReport {
   readonly coldStart?: number;
   /** How fast checkpoints are loaded. */
   readonly load?: readonly LoadSpeed[];
+  /** A model of a published size, layer by layer. */
+  readonly fullSize?: FullSize;
   /** What is compared within this run. */
   readonly ratios: Readonly<Record<string, number>>;
 }
@@ -108,7 +114,13 @@ const HEAD =
  * @throws {RangeError} on an unknown one; the nearest is offered.
  */
 export function jobsNamed(names: readonly string[] | undefined, software: boolean = true): Job[] {
-  const known = [...JOBS.map((job) => job.name), ...Object.keys(GROUPS), COLD_START, LOAD];
+  const known = [
+    ...JOBS.map((job) => job.name),
+    ...Object.keys(GROUPS),
+    COLD_START,
+    LOAD,
+    FULL_SIZE,
+  ];
   for (const name of names ?? []) {
     if (!known.includes(name)) throw unknownName("job", name, known);
   }
@@ -153,7 +165,8 @@ async function main(args: string[]): Promise<void> {
     measured.push(m);
     console.log(row(m, peak));
   }
-  const cold = !names || names.includes(COLD_START) ? await coldStart() : undefined;
+  const withCold = !names || names.includes(COLD_START) || names.includes("all");
+  const cold = withCold ? await coldStart() : undefined;
   if (cold !== undefined) {
     console.log(
       `\n${COLD_START}: first block step of a fresh process, no caches: ${cold.toFixed(2)} s`,
@@ -161,6 +174,8 @@ async function main(args: string[]): Promise<void> {
   }
   const load = names?.includes(LOAD) ? await measureLoading(session) : undefined;
   if (load) console.log(`\n${loadTable(load)}`);
+  const fullSize = names?.includes(FULL_SIZE) ? await measureFullSize(session) : undefined;
+  if (fullSize) console.log(`\n${fullSizeLine(fullSize)}`);
   const ratios = ratiosOf(measured);
   for (const [what, ratio] of Object.entries(ratios)) console.log(`${what}: ${ratio.toFixed(2)}`);
   if (values.json) {
@@ -171,6 +186,7 @@ async function main(args: string[]): Promise<void> {
       jobs: measured,
       coldStart: cold,
       load,
+      fullSize,
       ratios,
     };
     await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 1)}\n`);

@@ -138,6 +138,8 @@ export class StreamedLanguage implements Disposable {
       if (routing) routings.push(routing);
       x = output;
     }
+    const needed = new Set<unknown>([...Object.values(inputs), ...tensorsIn(routings).values()]);
+    for (const t of tensorsIn(use).values()) if (!needed.has(t)) t.dispose();
     onLayer?.(this.layers, this.layers);
     const norm = await this.#loader.load([`${this.#prefix}model.norm.weight`]);
     const [weight] = norm.values();

@@ -13,6 +13,7 @@ import {
   largeExperts,
   typedProduct,
 } from "../../src/cli/bench/gpu_jobs.ts";
+import { fullSizeLine, measureFullSize } from "../../src/cli/bench/full_size.ts";
 import { measure } from "../../src/cli/bench/job.ts";
 import { loadTable, measureLoading } from "../../src/cli/bench/load.ts";
 import { session } from "../nn/shared.ts";
@@ -101,5 +102,24 @@ Deno.test("jobs of published sizes run where they are asked for, and are right i
     assert(m.dispatches > 0 && m.submits === 1, job.what);
   }
   // Constants of a trace come back when they are collected.
+  assertLess(session.memory().live, before + 4096);
+});
+
+Deno.test("measureFullSize() runs a model out of its files and leaves nothing behind", async () => {
+  const before = session.memory().live;
+  const config = {
+    model_type: "phi3",
+    vocab_size: 320,
+    hidden_size: 96,
+    intermediate_size: 256,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+  };
+  const full = await measureFullSize(session, config);
+  const layer = 4 * 96 * 96 + 3 * 96 * 256 + 2 * 96;
+  assertEquals(full.parameters, 2 * 320 * 96 + 96 + 3 * layer);
+  assertEquals([full.layers, full.bytes, full.tokens], [3, 2 * full.parameters, 16]);
+  assertEquals(full.seconds.length, 2);
+  assertStringIncludes(fullSizeLine(full), "in 3 layers");
   assertLess(session.memory().live, before + 4096);
 });

@@ -44,6 +44,11 @@ Deno.test("streamLayers() gives the logits and hidden states of the resident mod
       );
     }
     assertEquals(got.routings.length, want.routings.length);
+    for (const [i, { modality, chosen }] of got.routings.entries()) {
+      assertEquals(await modality.data(), await want.routings[i].modality.data());
+      assertEquals(await chosen.data(), await want.routings[i].chosen.data());
+    }
+    assertEquals((await inputs.mask!.data()).length, inputs.mask!.size, "inputs are the caller's");
     for (const t of weights.values()) t.dispose();
   }
 });
