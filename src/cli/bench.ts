@@ -145,6 +145,12 @@ async function coldStart(): Promise<number> {
   }
 }
 
+/** In a session of its own, whose peak of memory nothing else has part in. */
+async function fullSizeAlone(): Promise<FullSize> {
+  using session = await lab();
+  return await measureFullSize(session);
+}
+
 async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -174,7 +180,7 @@ async function main(args: string[]): Promise<void> {
   }
   const load = names?.includes(LOAD) ? await measureLoading(session) : undefined;
   if (load) console.log(`\n${loadTable(load)}`);
-  const fullSize = names?.includes(FULL_SIZE) ? await measureFullSize(session) : undefined;
+  const fullSize = names?.includes(FULL_SIZE) ? await fullSizeAlone() : undefined;
   if (fullSize) console.log(`\n${fullSizeLine(fullSize)}`);
   const ratios = ratiosOf(measured);
   for (const [what, ratio] of Object.entries(ratios)) console.log(`${what}: ${ratio.toFixed(2)}`);
