@@ -1,6 +1,6 @@
 /**
- * Matrix products by subgroup matrices (tensor cores): a subgroup multiplies whole small matrices, as
- * one instruction, and adds them up in f32. Operands pass through workgroup memory, where rows are
+ * Matrix products by subgroup matrices (tensor cores): a subgroup multiplies whole small matrices, as one
+ * instruction, and adds them up in f32. Operands pass through workgroup memory, where rows are
  * padded so that the lanes of a load meet different banks; the next step's numbers are on their way
  * from memory while this step's are multiplied (NVIDIA CUTLASS, "Efficient GEMM in CUDA").
  *
@@ -9,10 +9,10 @@
 import {
   matmulHeader,
   type MatmulKernel,
-  type MatmulOperand,
   type MatmulSize,
   type MatmulText,
 } from "./matmul.wgsl.ts";
+import { type Staged, staged, stagedLoop, type Staging } from "./matmul_staging.wgsl.ts";
 
 /** Sizes that a device multiplies at once, M × K by K × N, operands as said, sums in f32. */
 export interface MatrixUnit {
@@ -42,82 +42,22 @@ export const MATRIX_TILES: readonly MatrixTile[] = [
   { down: 1, across: 4, rows: 1, columns: 1 },
 ];
 
+/** Values of k of one step, and numbers by which rows in workgroup memory are longer. */
+const DEPTH = 32, PADDING = 8;
+
 /** Rows and columns of C that a workgroup computes. */
 export function matrixTileSize({ down, across, rows, columns }: MatrixTile, unit: MatrixUnit) {
   return { rows: down * rows * unit.m, columns: across * columns * unit.n };
 }
 
-/** Numbers by which rows in workgroup memory are longer than what they hold. */
-const PADDING = 8;
-/** Values of k of one step. */
-const DEPTH = 32;
-
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** One operand's way through workgroup memory, in vectors of four neighbours. */
-interface Staged {
-  /** Vectors of one step, and of a row of them in workgroup memory. */
-  readonly vectors: number;
-  readonly row: number;
-  /** The array, and the function that reads vector `i` of the step that begins at `k`. */
-  readonly declarations: string;
-  /** WGSL of the place of vector `i` in the array. */
-  readonly place: (i: string) => string;
-  /** Which way a row in workgroup memory runs. */
-  readonly major: "row_major" | "col_major";
-  /** WGSL of where a unit begins, from its place across and along k. */
-  readonly at: (across: string, k: number) => string;
-}
-
-/**
- * @param of `a` or `b`
- * @param extent rows of A or columns of B in a tile
- */
-function staged(
-  of: "a" | "b",
-  { along, four }: MatmulOperand,
-  extent: number,
-  whole: boolean,
-  type: string,
-): Staged {
-  const alongK = along === "k";
-  const each = (alongK ? DEPTH : extent) / 4; // vectors of a row
-  const row = each + PADDING / 4, rows = alongK ? extent : DEPTH;
-  const vectors = each * rows;
-  const [count, strideK, stride] = of === "a"
-    ? ["d.m", "d.a_k", "d.a_row"]
-    : ["d.n", "d.b_k", "d.b_n"];
-  // Rows and columns beyond the end are read from within and never stored; values of k must be zero.
-  const read = alongK
-    ? `let kk = k + (i % ${each}u) * 4u;
-  let x = vec4<${type}>(${
-      four!(`(base + min(first + i / ${each}u, ${count} - 1u) * ${stride} + kk) / 4u`)
-    });
-  ${
-      whole
-        ? `return select(vec4<${type}>(), x, kk < end);`
-        : `return select(vec4<${type}>(), x, vec4u(kk, kk + 1u, kk + 2u, kk + 3u) < vec4u(end));`
-    }`
-    : `let kk = k + i / ${each}u;
-  let x = vec4<${type}>(${
-      four!(
-        `base / 4u + min(first / 4u + i % ${each}u, (${count} - 1u) / 4u) + ` +
-          `min(kk, end - 1u) * (${strideK} / 4u)`,
-      )
-    });
-  return select(vec4<${type}>(), x, kk < end);`;
+/** How an operand's units are loaded: which way its rows run, and where one begins. */
+function unitsOf({ of, alongK, row }: Staged) {
   return {
-    vectors,
-    row,
-    declarations: /* wgsl */ `
-var<workgroup> tile_${of}: array<vec4<${type}>, ${row * rows}>;
-fn read_${of}(i: u32, base: u32, first: u32, k: u32, end: u32) -> vec4<${type}> {
-  ${read}
-}`,
-    place: (i) => `${i} / ${each}u * ${row}u + ${i} % ${each}u`,
     // A's rows and B's columns lie along k
     major: (of === "a") === alongK ? "row_major" : "col_major",
-    at: (across, k) =>
+    at: (across: string, k: number) =>
       alongK ? `(${across}) * ${row}u + ${k / 4}u` : `${k * row}u + (${across}) / 4u`,
   };
 }
@@ -136,43 +76,27 @@ export function matrixMatmul(
 ): MatmulText {
   const { operands: type } = unit;
   const { rows, columns } = matrixTileSize(tile, unit);
-  const subgroups = tile.down * tile.across, threads = subgroups * s;
-  const a = staged("a", kernel.a, rows, kernel.whole, type);
-  const b = staged("b", kernel.b, columns, kernel.whole, type);
+  const subgroups = tile.down * tile.across;
+  const staging: Staging = { depth: DEPTH, padding: PADDING, type, whole: kernel.whole };
+  const a = staged("a", kernel.a, rows, staging), b = staged("b", kernel.b, columns, staging);
+  const left = unitsOf(a), right = unitsOf(b);
   const results = range(tile.rows).flatMap((i) => range(tile.columns).map((j) => ({ i, j })));
-  const mine = ({ vectors }: Staged) => range(Math.ceil(vectors / threads));
-  const left = `subgroup_matrix_left<${type}, ${unit.k}, ${unit.m}>`;
-  const right = `subgroup_matrix_right<${type}, ${unit.n}, ${unit.k}>`;
   const result = `subgroup_matrix_result<f32, ${unit.n}, ${unit.m}>`;
-  // Where vectors do not share out evenly, the last invocations have none.
-  const guarded = ({ vectors }: Staged, i: number, statement: string) =>
-    (i + 1) * threads <= vectors
-      ? statement
-      : `if (local + ${i * threads}u < ${vectors}u) { ${statement} }`;
-  const fetch = (k: string) =>
-    ([["a", a], ["b", b]] as const).flatMap(([name, x]) =>
-      mine(x).map((i) =>
-        `next_${name}${i} = read_${name}(local + ${i * threads}u, ${name}0, ${
-          name === "a" ? "row" : "column"
-        }, ${k}, end);`
-      )
-    ).join("\n    ");
   const multiply = (k: number) =>
     [
       ...range(tile.rows).map((i) =>
-        `let a${i} = subgroupMatrixLoad<${left}, ${a.major}>(&tile_a, ${
-          a.at(`own_row + ${i * unit.m}u`, k)
-        }, ${a.row}u);`
+        `let a${i} = subgroupMatrixLoad<subgroup_matrix_left<${type}, ${unit.k}, ${unit.m}>, ` +
+        `${left.major}>(&tile_a, ${left.at(`own_row + ${i * unit.m}u`, k)}, ${a.row}u);`
       ),
       ...range(tile.columns).map((j) =>
-        `let b${j} = subgroupMatrixLoad<${right}, ${b.major}>(&tile_b, ${
-          b.at(`own_column + ${j * unit.n}u`, k)
-        }, ${b.row}u);`
+        `let b${j} = subgroupMatrixLoad<subgroup_matrix_right<${type}, ${unit.n}, ${unit.k}>, ` +
+        `${right.major}>(&tile_b, ${right.at(`own_column + ${j * unit.n}u`, k)}, ${b.row}u);`
       ),
       ...results.map(({ i, j }) =>
         `c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});`
       ),
     ].join("\n      ");
+  const steps = range(DEPTH / unit.k).map((i) => `{ ${multiply(i * unit.k)} }`).join("\n    ");
   const code = /* wgsl */ `enable chromium_experimental_subgroup_matrix;
 // Places depend on the subgroup's number, which the compiler does not know to be uniform in it.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
@@ -187,7 +111,7 @@ fn store_unit(z: u32, row: u32, column: u32, subgroup: u32, lane: u32) {
   }u + i]);
   }
 }
-@compute @workgroup_size(${threads})
+@compute @workgroup_size(${subgroups * s})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
   let z = wg.z;
   let row = wg.y * ${rows}u;
@@ -199,27 +123,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   let b0 = base_b(z, row);
   let end = end_k(z, row);
   ${results.map(({ i, j }) => `var c${i}_${j} = ${result}();`).join(" ")}
-  ${mine(a).map((i) => `var next_a${i}: vec4<${type}>;`).join(" ")}
-  ${mine(b).map((i) => `var next_b${i}: vec4<${type}>;`).join(" ")}
-  var k = first_k(z);
-  if (k < end) {
-    ${fetch("k")}
-  }
-  for (; k < end; k += ${DEPTH}u) {
-    ${
-    ([["a", a], ["b", b]] as const).flatMap(([name, x]) =>
-      mine(x).map((i) =>
-        guarded(x, i, `tile_${name}[${x.place(`(local + ${i * threads}u)`)}] = next_${name}${i};`)
-      )
-    ).join("\n    ")
-  }
-    workgroupBarrier();
-    if (k + ${DEPTH}u < end) {
-    ${fetch(`k + ${DEPTH}u`)}
-    }
-    ${range(DEPTH / unit.k).map((i) => `{ ${multiply(i * unit.k)} }`).join("\n    ")}
-    workgroupBarrier();
-  }
+  ${stagedLoop([a, b], staging, subgroups * s, steps)}
   ${
     results.map(({ i, j }) =>
       `subgroupMatrixStore<row_major>(&sums, subgroup * ${

@@ -3,11 +3,13 @@ import {
   applyFeedForward,
   type FeedForward,
   IMAGE,
+  LARGE_TILE,
   makeFeedForward,
   modalityMoe,
   moiie,
   TEXT,
   TILE,
+  tileOf,
   vanillaMoe,
 } from "../../src/moe/mod.ts";
 import { gradients, Random, setValues, type Tensor, tensor } from "../../src/tensor/mod.ts";
@@ -72,16 +74,18 @@ function prefer(layer: FeedForward, x: Float32Array, each: number): void {
 }
 
 Deno.test("applyFeedForward() equals a float64 loop when experts stay without tokens and others fill several tiles", async () => {
-  const layer = layerOf(vanillaMoe({ experts: 6 }));
-  const count = 2 * TILE + 5;
-  const values = new Random(1).normals(count * WIDTH);
-  prefer(layer, values, 3);
-  const x = tensor(values, { shape: [count, WIDTH] });
-  const modality = modalities(count);
-  await compare(layer, x, modality, "collapsed");
-  const { routing } = applyFeedForward(layer, x, { modality: modalityTensor(modality) });
-  const [chosen] = await read(routing!.chosen);
-  assertEquals([...new Set(chosen)].sort(), [0, 1]);
+  for (const [count, tile] of [[2 * TILE + 5, TILE], [6 * 1024 + 5, LARGE_TILE]]) {
+    assertEquals(tileOf(2 * count, 6), tile);
+    const layer = layerOf(vanillaMoe({ experts: 6 }));
+    const values = new Random(1).normals(count * WIDTH);
+    prefer(layer, values, 3);
+    const x = tensor(values, { shape: [count, WIDTH] });
+    const modality = modalities(count);
+    await compare(layer, x, modality, "collapsed");
+    const { routing } = applyFeedForward(layer, x, { modality: modalityTensor(modality) });
+    const [chosen] = await read(routing!.chosen);
+    assertEquals([...new Set(chosen)].sort(), [0, 1]);
+  }
 });
 
 for (const scale of [0.02, 1, 1000]) {

@@ -1,5 +1,11 @@
 /** Kernel variants: all give the same results, others can be asked for, nonsense is refused. */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import * as t from "../../src/tensor/mod.ts";
 import { plan } from "../../src/tensor/plan.ts";
 import { targetOf } from "../../src/tensor/webgpu/execute.ts";
@@ -53,6 +59,48 @@ test("every variant of every family gives the same results", async () => {
       for (const [i, values] of got.entries()) {
         assertNear(values, want[i], `${family} ${name}, result ${i}`, 1e-5);
       }
+    }
+  }
+});
+
+test("products that are read in fours equal plain tiles bit for bit, so that they may be tuned", async () => {
+  const turned = (...shape: number[]) => t.transpose(normal(...shape));
+  for (
+    const [batch, m, k, n] of [[1, 132, 36, 260], [2, 64, 20, 68], [1, 4, 8, 4], [1, 8, 300, 12]]
+  ) {
+    const pairs = [
+      [normal(batch, m, k), normal(batch, k, n)],
+      [normal(batch, m, k), turned(batch, n, k)],
+      [turned(batch, k, m), normal(batch, k, n)],
+      [turned(batch, k, m), turned(batch, n, k)],
+    ];
+    for (const [a, b] of pairs) {
+      const build = () => [t.relu(t.matmul(a, b))];
+      const [want] = await computedFor({ forced: { matmul: "tiled" } }, build());
+      for (const matmul of ["vectors", "vectors-small"]) {
+        const { steps, isStored } = plan(build());
+        const target = { ...targetOf(session().gpu), forced: { matmul } };
+        assertStringIncludes(lower(steps.at(-1)!, isStored, target).kernel.code, "store_four");
+        assertEquals((await computedFor({ forced: { matmul } }, build()))[0], want, matmul);
+      }
+    }
+  }
+});
+
+test("groups in tiles of 64 and 128 rows can be multiplied in large tiles", async () => {
+  const chosen = t.tensor(Int32Array.from({ length: 300 }, () => [0, 2, 2, 2, 3][random.int(5)]));
+  const tokens = normal(300, 20), experts = normal(5, 72, 20);
+  for (const tile of [64, 128]) {
+    const build = () => {
+      const map = t.sortByGroup(chosen, 5, tile);
+      const rows = t.groupedMatmul(t.dispatchRows(tokens, map, 1), experts, map);
+      const y = t.combineRows(rows, map, 1);
+      return [y, ...t.gradients(t.sum(t.sin(y)), [tokens, experts])];
+    };
+    const want = await computedFor({ forced: { matmul: "tiled-small" } }, build());
+    for (const matmul of ["vectors", "vectors-small"]) {
+      const got = await computedFor({ forced: { matmul } }, build());
+      for (const [i, values] of got.entries()) assertNear(values, want[i], `${matmul} ${i}`, 1e-6);
     }
   }
 });

@@ -20,6 +20,7 @@ import {
 } from "../../../kernels/matmul_matrix.wgsl.ts";
 import { SIDE, splitMatmul } from "../../../kernels/matmul_split.wgsl.ts";
 import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
+import { vectorMatmul } from "../../../kernels/matmul_vectors.wgsl.ts";
 import { nearest } from "../nearest.ts";
 import type { Target } from "./bindings.ts";
 import type { ProductClass } from "./product_class.ts";
@@ -35,6 +36,7 @@ interface Variant {
 }
 
 const always = (): boolean => true;
+const never = (): boolean => false;
 const software = (target: Target): boolean => target.software;
 const hardware = (target: Target): boolean => !target.software;
 
@@ -55,11 +57,13 @@ const FAMILIES = {
     tiled: { what: "64 × 64 results in workgroup memory", runs: always, suits: always },
     "tiled-small": { what: "32 × 32 results: more workgroups", runs: always, suits: always },
     "tiled-large": { what: "128 × 128 results: fewer loads", runs: always, suits: always },
+    vectors: { what: "128 × 128 results, all loads in fours", runs: always, suits: never },
+    "vectors-small": { what: "64 × 64 results, all loads in fours", runs: always, suits: never },
     split: { what: "32 × 32 results, sums in four parts", runs: always, suits: always },
     matrix: {
       what: "tensor cores, where operands are stored in their type",
       runs: (target) => target.matrixUnits.length > 0,
-      suits: () => false,
+      suits: never,
     },
   },
   elementwise: {
@@ -86,7 +90,7 @@ const FAMILIES = {
       suits: software,
     },
     tiled: { what: "blocks of rows in workgroup memory", runs: always, suits: always },
-    composed: { what: "products and a softmax, scores stored", runs: always, suits: () => false },
+    composed: { what: "products and a softmax, scores stored", runs: always, suits: never },
   },
 } as const satisfies Record<string, Record<string, Variant>>;
 
@@ -231,9 +235,13 @@ export function matmulText(
   if (name === "split" && (together === Infinity || together % SIDE === 0)) {
     return splitMatmul(kernel, size);
   }
+  const extent = name === "vectors" ? 128 : 64;
+  if (name.startsWith("vectors") && kernel.a.along && kernel.b.along) {
+    if (together === Infinity || together % extent === 0) return vectorMatmul(kernel, size, extent);
+  }
   if (name === "broadcast") return broadcastMatmul(kernel, size, target.subgroup!);
   // Split sums need tiles of 32 rows; groups of less are left to small tiles.
-  const { rows, columns } = TILES[name] ?? TILES["tiled-small"];
+  const { rows, columns } = TILES[name.replace("vectors", "tiled")] ?? TILES["tiled-small"];
   const fitting = [rows, 32, 16].find((r) => together === Infinity || together % r === 0)!;
   return tiledMatmul(kernel, size, { rows: Math.min(fitting, rows), columns });
 }
