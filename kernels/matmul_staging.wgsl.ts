@@ -92,27 +92,25 @@ export function stagedLoop(
       all: (i + 1) * threads <= x.vectors,
     }))
   );
-  const fetch = (k: string) =>
-    mine.map(({ x: { of }, name, i }) =>
-      `${name} = read_${of}(${i}, ${of}0, ${of === "a" ? "row" : "column"}, ${k}, end);`
-    ).join("\n    ");
+  const fetch = mine.map(({ x: { of }, name, i }) =>
+    `${name} = read_${of}(${i}, ${of}0, ${of === "a" ? "row" : "column"}, k, end);`
+  );
+  const put = mine.map(({ x, name, i, all }) => {
+    const statement = `tile_${x.of}[${x.place(i)}] = ${name};`;
+    return all ? statement : `if (${i} < ${x.vectors}u) { ${statement} }`;
+  });
+  // A turn more than there are steps, so that reading is written out once.
   return /* wgsl */ `${mine.map(({ name }) => `var ${name}: vec4<${type}>;`).join(" ")}
-  var k = first_k(z);
-  if (k < end) {
-    ${fetch("k")}
-  }
-  for (; k < end; k += ${depth}u) {
-    ${
-    mine.map(({ x, name, i, all }) => {
-      const put = `tile_${x.of}[${x.place(i)}] = ${name};`;
-      return all ? put : `if (${i} < ${x.vectors}u) { ${put} }`;
-    }).join("\n    ")
-  }
-    workgroupBarrier();
-    if (k + ${depth}u < end) {
-    ${fetch(`k + ${depth}u`)}
+  let first = first_k(z);
+  for (var k = first; k < end + ${depth}u; k += ${depth}u) {
+    if (k < end) {
+      ${fetch.join("\n      ")}
     }
+    if (k > first) {
     ${multiply}
+    }
+    workgroupBarrier();
+    ${put.join("\n    ")}
     workgroupBarrier();
   }`;
 }

@@ -91,13 +91,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   let end = end_k(z, row);
   ${range(OWN).flatMap((i) => halves.map((h) => `var c${i}_${h}: vec4f;`)).join(" ")}
   ${stagedLoop([a, b], staging, threads, multiply)}
-  ${
-    range(OWN).flatMap((i) =>
-      halves.map((h) =>
-        `store_four(z, row + ${rows.first(i >> 2)} + ${(i & 3) * rows.apart}u, ` +
-        `column + ${columns.first(h)}, c${i}_${h});`
-      )
-    ).join("\n  ")
+  // In a loop whose end the compiler does not know, or it would write the epilogue out for all of them.
+  var results = array<vec4f, ${2 * OWN}>(${
+    range(OWN).flatMap((i) => halves.map((h) => `c${i}_${h}`)).join(", ")
+  });
+  let count = min(${2 * OWN}u, d.m * d.n);
+  for (var i = 0u; i < count; i++) {
+    let own = select(${rows.first(0)}, ${
+    rows.first(1)
+  }, i >= ${OWN}u) + i / 2u % 4u * ${rows.apart}u;
+    let next = select(${columns.first(0)}, ${columns.first(1)}, i % 2u == 1u);
+    store_four(z, row + own, column + next, results[i]);
   }
 }
 `;
