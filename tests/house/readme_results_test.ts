@@ -57,6 +57,23 @@ Deno.test("README shows the recorded benchmark as it is", () => {
   for (const number of said) assertStringIncludes(prose, number);
 });
 
+Deno.test("README says how fast files were loaded and a full size was run", () => {
+  const prose = Deno.readTextFileSync(new URL("README.md", ROOT)).replaceAll(/\s+/g, " ");
+  const { load, fullSize }: BenchReport = JSON.parse(
+    Deno.readTextFileSync(new URL("fixtures/results/bench_files_llvmpipe.json", ROOT)),
+  );
+  const mega = (bytes: number) => (bytes / 1e6).toFixed(0);
+  const [f32, bf16] = (["F32", "BF16"] as const)
+    .map((dtype) => load!.find((speed) => speed.dtype === dtype && speed.from === "disk")!);
+  for (
+    const said of [
+      `at ${mega(f32.load)} MB/s where reading alone reaches ${mega(f32.read)}`,
+      `at ${mega(bf16.load)} of ${mega(bf16.read)}`,
+      `in ${fullSize!.seconds[1].toFixed(1)} s with ${mega(fullSize!.device)} MB on the device`,
+    ]
+  ) assertStringIncludes(prose, said);
+});
+
 Deno.test("the recorded runs have at least three seeds and beat blind guessing in every family", () => {
   assert(new Set(record.runs.map((r) => r.seed)).size >= 3);
   for (const { seed, rows } of record.runs) {
