@@ -1,8 +1,6 @@
 /**
  * Matrix products by subgroup matrices (tensor cores): a subgroup multiplies whole small matrices, as one
- * instruction, and adds them up in f32. Operands pass through workgroup memory, where rows are
- * padded so that the lanes of a load meet different banks; the next step's numbers are on their way
- * from memory while this step's are multiplied (NVIDIA CUTLASS, "Efficient GEMM in CUDA").
+ * instruction, and adds them up in f32. Operands pass through workgroup memory.
  *
  * The language extension is `chromium_experimental_subgroup_matrix` of Dawn.
  */

@@ -19,6 +19,9 @@ const OWN = 8;
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
+/** Bytes of workgroup memory that tiles of 128 × 128 take at most. */
+export const VECTORS_BYTES = 2 * 128 * (DEPTH + PADDING) * 4;
+
 /**
  * What an invocation reads of an operand for four values of k (number `q` of the step), and the WGSL of
  * one of its own eight rows or columns for one of them. Neighbours read neighbours, so that no bank is
@@ -95,7 +98,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   var results = array<vec4f, ${2 * OWN}>(${
     range(OWN).flatMap((i) => halves.map((h) => `c${i}_${h}`)).join(", ")
   });
-  let count = min(${2 * OWN}u, d.m * d.n);
+  let count = select(${2 * OWN}u, 0u, d.m == 0u);
   for (var i = 0u; i < count; i++) {
     let own = select(${rows.first(0)}, ${
     rows.first(1)

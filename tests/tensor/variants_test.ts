@@ -147,6 +147,7 @@ Deno.test("checkForced() refuses a variant that the device cannot run", () => {
     subgroup: undefined,
     f16: false,
     matrixUnits: [],
+    workgroupBytes: 2 ** 14,
     name: "GPU X",
     forced: {},
   };
@@ -155,6 +156,7 @@ Deno.test("checkForced() refuses a variant that the device cannot run", () => {
     RangeError,
     'GPU X cannot run the variant "broadcast" of matmul',
   );
+  assertThrows(() => checkForced({ matmul: "vectors" }, target), RangeError, "cannot run");
   assertEquals(checkForced({ matmul: "tiled-large" }, target), { matmul: "tiled-large" });
   assertEquals(variantOf("matmul", target), "tiled");
   assertEquals(variantOf("matmul", { ...target, software: true, subgroup: 8 }), "broadcast");

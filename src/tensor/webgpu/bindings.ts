@@ -15,6 +15,8 @@ export interface Target {
   readonly f16: boolean;
   /** Matrices that a subgroup multiplies at once; empty where kernels cannot. */
   readonly matrixUnits: readonly MatrixUnit[];
+  /** Workgroup memory of one kernel, bytes. */
+  readonly workgroupBytes: number;
   /** The adapter's name, for messages. */
   readonly name: string;
   /** Kernel variants that somebody asked for, by family. */

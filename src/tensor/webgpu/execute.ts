@@ -51,13 +51,15 @@ const reclaim = new FinalizationRegistry<{ device: Gpu; buffer: GPUBuffer }>(
  */
 export function targetOf(gpu: Gpu): Target {
   const { software, subgroups, f16, matrixUnits, limits, name } = gpu.adapter;
+  const { maxComputeWorkgroupStorageSize: workgroupBytes } = limits;
   const subgroup = subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined;
   const target: Target = {
     software,
     subgroup,
     f16,
+    workgroupBytes,
     // Their kernel must know how many lanes share a matrix, and holds its tiles in workgroup memory.
-    matrixUnits: subgroup && limits.maxComputeWorkgroupStorageSize >= 2 ** 15 ? matrixUnits : [],
+    matrixUnits: subgroup && workgroupBytes >= 2 ** 15 ? matrixUnits : [],
     name,
     forced: {},
   };

@@ -20,7 +20,7 @@ import {
 } from "../../../kernels/matmul_matrix.wgsl.ts";
 import { SIDE, splitMatmul } from "../../../kernels/matmul_split.wgsl.ts";
 import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
-import { vectorMatmul } from "../../../kernels/matmul_vectors.wgsl.ts";
+import { vectorMatmul, VECTORS_BYTES } from "../../../kernels/matmul_vectors.wgsl.ts";
 import { nearest } from "../nearest.ts";
 import type { Target } from "./bindings.ts";
 import type { ProductClass } from "./product_class.ts";
@@ -57,7 +57,11 @@ const FAMILIES = {
     tiled: { what: "64 × 64 results in workgroup memory", runs: always, suits: always },
     "tiled-small": { what: "32 × 32 results: more workgroups", runs: always, suits: always },
     "tiled-large": { what: "128 × 128 results: fewer loads", runs: always, suits: always },
-    vectors: { what: "128 × 128 results, all loads in fours", runs: always, suits: never },
+    vectors: {
+      what: "128 × 128 results, all loads in fours",
+      runs: (target) => target.workgroupBytes >= VECTORS_BYTES,
+      suits: never,
+    },
     "vectors-small": { what: "64 × 64 results, all loads in fours", runs: always, suits: never },
     split: { what: "32 × 32 results, sums in four parts", runs: always, suits: always },
     matrix: {
