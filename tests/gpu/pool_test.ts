@@ -63,9 +63,10 @@ function resident(): number | undefined {
 Deno.test("trim() gives memory back to the system, though nothing is computed afterwards", async () => {
   using gpu = await openGpu();
   if (!gpu.adapter.software || resident() === undefined) return; // a GPU's memory is not the process's
+  const size = 2 ** 26, rounds = 10;
   const data = new Uint8Array(2 ** 20).fill(1), held: number[] = [];
-  for (let round = 0; round < 4; round++) {
-    const buffer = gpu.acquire(2 ** 27, "large");
+  for (let round = 0; round < rounds; round++) {
+    const buffer = gpu.acquire(size, "large");
     for (let at = 0; at < buffer.size; at += data.length) gpu.write(buffer, data, at);
     await gpu.idle();
     held.push(resident()!);
@@ -73,7 +74,8 @@ Deno.test("trim() gives memory back to the system, though nothing is computed af
     gpu.trim();
     await gpu.idle();
   }
-  assert(held[3] - held[1] < 2 ** 27, `${held} bytes after one to four buffers of 134 MB`);
+  // Now and then a driver frees a round later; if none did, there would be nine more at the end.
+  assert(held.at(-1)! - held[0] < 4 * size, `${held} bytes with one buffer of ${size} at a time`);
 });
 
 Deno.test("release() refuses a buffer that is not held", async () => {
