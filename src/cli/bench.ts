@@ -3,7 +3,7 @@
  * compiled, run a few times, then measured from the call until the device is idle; medians count. On a
  * GPU, or with `--jobs gpu`, there are jobs of published sizes too. `--jobs load` measures how fast
  * checkpoints are loaded, and writes files of 512 MiB for it; `--jobs full_size` runs Phi-3-mini's
- * shape with random weights, of which it writes 7.6 GB; `all` stands for what runs without `--jobs`.
+ * shape with random weights, of which it writes 7.6 GB; `all` stands for the jobs of every device.
  * Ratios within one run say more than times of different days.
  *
  * @module
