@@ -5,6 +5,10 @@
  * - `rows` (grouped_matmul): A's rows are sorted by group in tiles; a tile's B is that of its group.
  * - `outer` (grouped_outer): z is a group and k runs over the group's rows only.
  *
+ * Where columns n and n + N/2 of C make one result (SwiGLU), one invocation computes both: B's columns
+ * are taken from both halves by turns, in runs as long as the variant's columns of one invocation lie
+ * apart.
+ *
  * Sizes and strides come in a uniform buffer so that one pipeline serves every shape: compiling is
  * the slow part of a start on software drivers.
  *
@@ -61,10 +65,20 @@ export interface MatmulKernel {
   /** Names of the arrays `tileGroup` and `offsets` for the grouped modes. */
   tileGroup?: string;
   offsets?: string;
+  /** If both halves of C's columns make one result: how. */
+  pairs?: MatmulPairs;
   /** Statements for the element `o` of C whose product is `result`, and what is stored. */
   epilogue: string;
   value: string;
   output: string;
+}
+
+/** Results made of the columns n, `first`, and n + N/2, `second`, of C. */
+export interface MatmulPairs {
+  /** WGSL of the result. */
+  result: string;
+  /** Statements that store both, if they are needed: as elements `o_first` and `o_second` of C. */
+  stores: string;
 }
 
 /** A product of `batch` matrices of `m` × `n` results. */
@@ -80,8 +94,12 @@ export interface MatmulText {
   workgroups: [number, number, number];
 }
 
-/** Declarations and functions of every variant: where operands begin and end, how to store. */
-export function matmulHeader(kernel: MatmulKernel): string {
+/**
+ * Declarations and functions of every variant: where operands begin and end, how to store.
+ *
+ * @param apart how far apart two columns of one invocation lie, for pairs
+ */
+export function matmulHeader(kernel: MatmulKernel, apart: number): string {
   const { mode, tileGroup, offsets } = kernel;
   return /* wgsl */ `
 struct Sizes { ${MATMUL_FIELDS.map((f) => `${f}: u32`).join(", ")} }
@@ -109,12 +127,52 @@ fn end_k(z: u32, row: u32) -> u32 {
       : "return d.k;"
   }
 }
+${kernel.pairs ? pairFunctions(kernel, kernel.pairs, apart) : plainFunctions(kernel)}`;
+}
+
+/** The column of B that makes column n of C, or any for one behind the end; how to store a result. */
+function plainFunctions({ epilogue, output, value }: MatmulKernel): string {
+  return /* wgsl */ `
+fn column_b(n: u32) -> u32 { return min(n, d.n - 1u); }
 fn store(z: u32, m: u32, n: u32, result: f32) {
   if (m < d.m && n < d.n) {
     let o = (z * d.m + m) * d.n + n;
-    ${kernel.epilogue}
-    ${kernel.output}[o] = ${kernel.value};
+    ${epilogue}
+    ${output}[o] = ${value};
   }
 }
 `;
+}
+
+/** The same for pairs: of 2 \* `apart` columns of C the first half comes from the first half of B. */
+function pairFunctions(
+  { epilogue, output, value }: MatmulKernel,
+  { result, stores }: MatmulPairs,
+  apart: number,
+): string {
+  return /* wgsl */ `
+fn pair_of(n: u32) -> u32 { return n / ${2 * apart}u * ${apart}u + n % ${apart}u; }
+fn column_b(n: u32) -> u32 {
+  let half = d.n / 2u;
+  return min(pair_of(n), half - 1u) + n / ${apart}u % 2u * half;
+}
+fn store_pair(z: u32, m: u32, n: u32, first: f32, second: f32) {
+  let half = d.n / 2u;
+  let pair = pair_of(n);
+  if (m < d.m && pair < half) {
+    let o_first = (z * d.m + m) * d.n + pair;
+    let o_second = o_first + half;
+    let o = (z * d.m + m) * half + pair;
+    let result = ${result};
+    ${stores}
+    ${epilogue}
+    ${output}[o] = ${value};
+  }
+}
+`;
+}
+
+/** Columns that a launch has to cover: of pairs, whole runs. */
+export function columnsOf({ pairs }: MatmulKernel, { n }: MatmulSize, apart: number): number {
+  return pairs ? Math.ceil(n / 2 / apart) * 2 * apart : n;
 }

@@ -28,9 +28,9 @@ export interface Block {
   columns: 1 | 2 | 4;
 }
 
-/** The block for a product of this size: wide results share more loads. */
-export function blockFor({ m, n }: MatmulSize, subgroup: number): Block {
-  return { rows: m > 8 ? 16 : 8, columns: n > 2 * subgroup ? 4 : n > subgroup ? 2 : 1 };
+/** The block for a product of this size: wide results share more loads, and pairs are two columns. */
+export function blockFor({ m, n }: MatmulSize, subgroup: number, pairs: boolean): Block {
+  return { rows: m > 8 ? 16 : 8, columns: n > 2 * subgroup ? 4 : n > subgroup || pairs ? 2 : 1 };
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -93,7 +93,7 @@ interface Columns {
 /** The last values of k, fewer than a step, one by one. */
 function tail({ a, b }: MatmulKernel, rows: number, type: string, columns: number): string {
   const bs = range(columns).map((c) =>
-    b.element(`b0 + min(column + ${c}u, d.n - 1u) * d.b_n + k * d.b_k`)
+    b.element(`b0 + column_b(column + ${c}u) * d.b_n + k * d.b_k`)
   );
   const as = range(rows).map((r) =>
     a.element(`a0 + min(row + ${r}u, d.m - 1u) * d.a_row + k * d.a_k`)
@@ -115,7 +115,7 @@ function loadColumns({ b }: MatmulKernel, columns: number): Columns {
     };
   }
   const each = range(columns);
-  const setup = each.map((c) => `let b_column${c} = b0 + min(column + ${c}u, d.n - 1u) * d.b_n;`)
+  const setup = each.map((c) => `let b_column${c} = b0 + column_b(column + ${c}u) * d.b_n;`)
     .join(" ");
   const joined = (values: string[]) =>
     columns === 1 ? values[0] : `${vector(columns)}(${values.join(", ")})`;
@@ -133,12 +133,30 @@ function loadColumns({ b }: MatmulKernel, columns: number): Columns {
   };
 }
 
+function storeEach(rows: number, columns: number): string {
+  return /* wgsl */ `let count = min(${rows}u, d.m - row) * ${columns}u;
+  for (var i = 0u; i < count; i++) {
+    let r = i / ${columns}u;
+    let c = i % ${columns}u;
+    store(z, row + r, column + c, results[r]${columns === 1 ? "" : "[c]"});
+  }`;
+}
+
+function storePairs(rows: number, columns: number): string {
+  return /* wgsl */ `let count = min(${rows}u, d.m - row) * ${columns / 2}u;
+  for (var i = 0u; i < count; i++) {
+    let r = i / ${columns / 2}u;
+    let c = i % ${columns / 2}u * 2u;
+    store_pair(z, row + r, column + c, results[r][c], results[r][c + 1u]);
+  }`;
+}
+
 /** WGSL and launch shape of the broadcast variant for subgroups of `s` lanes. */
 export function broadcastMatmul(
   kernel: MatmulKernel,
   size: MatmulSize,
   s: number,
-  block: Block = blockFor(size, s),
+  block: Block = blockFor(size, s, kernel.pairs !== undefined),
 ): MatmulText {
   const { rows, columns } = block;
   const each = range(rows);
@@ -147,7 +165,7 @@ export function broadcastMatmul(
   const accumulate = (row: number, k: number) =>
     `c${row} = fma(${type}(${a.at(row, k)}), b, c${row});`;
   const code = /* wgsl */ `enable subgroups;
-${matmulHeader(kernel)}
+${matmulHeader(kernel, 1)}
 @compute @workgroup_size(${s})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane: u32) {
   let z = wg.z;
@@ -173,12 +191,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   // In a loop over a copy, so that the epilogue's text is compiled once and not for every result; through
   // workgroup memory it takes twice as long to compile.
   var results = array<${type}, ${rows}>(${each.map((r) => `c${r}`).join(", ")});
-  let count = min(${rows}u, d.m - row) * ${columns}u;
-  for (var i = 0u; i < count; i++) {
-    let r = i / ${columns}u;
-    let c = i % ${columns}u;
-    store(z, row + r, column + c, results[r]${columns === 1 ? "" : "[c]"});
-  }
+  ${kernel.pairs ? storePairs(rows, columns) : storeEach(rows, columns)}
 }
 `;
   const { batch, m, n } = size;

@@ -5,6 +5,7 @@
  * The language extension is `chromium_experimental_subgroup_matrix` of Dawn.
  */
 import {
+  columnsOf,
   matmulHeader,
   type MatmulKernel,
   type MatmulSize,
@@ -48,6 +49,12 @@ export function matrixTileSize({ down, across, rows, columns }: MatrixTile, unit
   return { rows: down * rows * unit.m, columns: across * columns * unit.n };
 }
 
+/** The same rows and columns with an even number of units across a subgroup, so that it has pairs. */
+export function pairedTile(tile: MatrixTile): MatrixTile {
+  const { across, columns } = tile;
+  return columns % 2 === 0 ? tile : { ...tile, across: across / 2, columns: columns * 2 };
+}
+
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** How an operand's units are loaded: which way its rows run, and where one begins. */
@@ -63,11 +70,12 @@ function unitsOf({ of, alongK, row }: Staged) {
 /**
  * WGSL and launch shape of the variant for subgroups of `s` lanes.
  *
- * @param kernel one whose operands both have `along` and hold numbers of the unit's type
+ * @param kernel one whose operands both have `along` and hold numbers of the unit's type, B's along k if
+ * there are pairs; then the tile is a `pairedTile`
  */
 export function matrixMatmul(
   kernel: MatmulKernel,
-  { batch, m, n }: MatmulSize,
+  size: MatmulSize,
   s: number,
   unit: MatrixUnit,
   tile: MatrixTile,
@@ -94,19 +102,27 @@ export function matrixMatmul(
         `c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});`
       ),
     ].join("\n      ");
+  // A subgroup stores one unit after another, or two whose columns are pairs.
+  const together = kernel.pairs ? 2 : 1, unitSize = unit.m * unit.n;
+  const stored = results.filter(({ j }) => j % together === 0);
   const steps = range(DEPTH / unit.k).map((i) => `{ ${multiply(i * unit.k)} }`).join("\n    ");
   const code = /* wgsl */ `enable chromium_experimental_subgroup_matrix;
 // Places depend on the subgroup's number, which the compiler does not know to be uniform in it.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
-${matmulHeader(kernel)}
+${matmulHeader(kernel, unit.n)}
 ${a.declarations}
 ${b.declarations}
-var<workgroup> sums: array<f32, ${subgroups * unit.m * unit.n}>; // a unit of each subgroup
-fn store_unit(z: u32, row: u32, column: u32, subgroup: u32, lane: u32) {
-  for (var i = lane; i < ${unit.m * unit.n}u; i += ${s}u) {
-    store(z, row + i / ${unit.n}u, column + i % ${unit.n}u, sums[subgroup * ${
-    unit.m * unit.n
-  }u + i]);
+var<workgroup> sums: array<f32, ${subgroups * together * unitSize}>;
+fn store_units(z: u32, row: u32, column: u32, subgroup: u32, lane: u32) {
+  let first = subgroup * ${together * unitSize}u;
+  for (var i = lane; i < ${unitSize}u; i += ${s}u) {
+    let m = row + i / ${unit.n}u;
+    let n = column + i % ${unit.n}u;
+    ${
+    kernel.pairs
+      ? `store_pair(z, m, n, sums[first + i], sums[first + ${unitSize}u + i]);`
+      : "store(z, m, n, sums[first + i]);"
+  }
   }
 }
 @compute @workgroup_size(${subgroups * s})
@@ -123,12 +139,15 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   ${results.map(({ i, j }) => `var c${i}_${j} = ${result}();`).join(" ")}
   ${stagedLoop([a, b], staging, subgroups * s, steps)}
   ${
-    results.map(({ i, j }) =>
-      `subgroupMatrixStore<row_major>(&sums, subgroup * ${
-        unit.m * unit.n
-      }u, c${i}_${j}, ${unit.n}u);
+    stored.map(({ i, j }) =>
+      `${
+        range(together).map((p) =>
+          `subgroupMatrixStore<row_major>(&sums, (subgroup * ${together}u + ${p}u) * ${unitSize}u, ` +
+          `c${i}_${j + p}, ${unit.n}u);`
+        ).join("\n  ")
+      }
   workgroupBarrier();
-  store_unit(z, row + own_row + ${i * unit.m}u, column + own_column + ${
+  store_units(z, row + own_row + ${i * unit.m}u, column + own_column + ${
         j * unit.n
       }u, subgroup, local % ${s}u);
   workgroupBarrier();`
@@ -136,5 +155,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   }
 }
 `;
-  return { code, workgroups: [Math.ceil(n / columns), Math.ceil(m / rows), batch] };
+  const across = Math.ceil(columnsOf(kernel, size, unit.n) / columns);
+  return { code, workgroups: [across, Math.ceil(size.m / rows), size.batch] };
 }

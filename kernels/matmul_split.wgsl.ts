@@ -5,6 +5,7 @@
  * their sums are added in a fixed order, so no result depends on timing.
  */
 import {
+  columnsOf,
   matmulHeader,
   type MatmulKernel,
   type MatmulSize,
@@ -15,18 +16,18 @@ import {
 export const SIDE = 32;
 /** Parts of the sum, of 8 × 8 invocations each, and how many values of k each takes in one step. */
 const SLICES = 4, DEPTH = 8;
-/** Rows and columns of C that an invocation computes. */
-const OWN = SIDE / 8;
+/** Rows and columns of C that an invocation computes, and how far apart they lie. */
+const OWN = SIDE / 8, APART = 8;
 /** Values of k of one step. */
 const STEP = SLICES * DEPTH;
 
 /** WGSL and launch shape of the split variant. */
-export function splitMatmul(k: MatmulKernel, { batch, m, n }: MatmulSize): MatmulText {
+export function splitMatmul(k: MatmulKernel, size: MatmulSize): MatmulText {
   const a = k.a.element("at"), b = k.b.element("at");
   const own = (i: string, j: string) => `(id_y + 8u * ${i}) * ${SIDE}u + id_x + 8u * ${j}`;
   const each = (statement: string) =>
     `for (var i = 0u; i < ${OWN}u; i++) { for (var j = 0u; j < ${OWN}u; j++) { ${statement} } }`;
-  const code = /* wgsl */ `${matmulHeader(k)}
+  const code = /* wgsl */ `${matmulHeader(k, APART)}
 var<workgroup> tile_a: array<f32, ${STEP * SIDE}>; // [k][m]
 var<workgroup> tile_b: array<f32, ${STEP * SIDE}>; // [k][n]
 var<workgroup> sums: array<f32, ${SIDE * SIDE}>;
@@ -56,8 +57,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
       let along_k = d.b_k < d.b_n;
       let kk = select(i / ${SIDE}u, i % ${STEP}u, along_k);
       let nn = select(i % ${SIDE}u, i / ${STEP}u, along_k);
-      let inside = k + kk < end && column + nn < d.n;
-      let at = b0 + min(column + nn, d.n - 1u) * d.b_n + min(k + kk, end - 1u) * d.b_k;
+      let inside = k + kk < end;
+      let at = b0 + column_b(column + nn) * d.b_n + min(k + kk, end - 1u) * d.b_k;
       tile_b[kk * ${SIDE}u + nn] = select(0.0f, ${b}, inside);
     }
     workgroupBarrier();
@@ -79,9 +80,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
     workgroupBarrier();
   }
   if (slice == 0u) {
-    ${each("store(z, row + id_y + 8u * i, column + id_x + 8u * j, acc[i][j]);")}
+    ${
+    k.pairs
+      ? each(
+        "if (j % 2u == 0u) { store_pair(z, row + id_y + 8u * i, column + id_x + 8u * j, " +
+          "acc[i][j], acc[i][j + 1u]); }",
+      )
+      : each("store(z, row + id_y + 8u * i, column + id_x + 8u * j, acc[i][j]);")
+  }
   }
 }
 `;
-  return { code, workgroups: [Math.ceil(n / SIDE), Math.ceil(m / SIDE), batch] };
+  const across = Math.ceil(columnsOf(k, size, APART) / SIDE);
+  return { code, workgroups: [across, Math.ceil(size.m / SIDE), size.batch] };
 }

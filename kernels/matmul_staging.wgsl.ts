@@ -45,16 +45,16 @@ export function staged(
   const alongK = along === "k";
   const each = (alongK ? depth : extent) / 4; // vectors of a row
   const row = each + padding / 4, rows = alongK ? extent : depth;
-  const [count, strideK, stride] = of === "a"
-    ? ["d.m", "d.a_k", "d.a_row"]
-    : ["d.n", "d.b_k", "d.b_n"];
+  const [count, strideK] = of === "a" ? ["d.m", "d.a_k"] : ["d.n", "d.b_k"];
   // Rows and columns beyond the end are read from within and never stored; values of k must be zero.
   const inside = whole || !alongK
     ? "kk < end"
     : "vec4u(kk, kk + 1u, kk + 2u, kk + 3u) < vec4u(end)";
   const k = alongK ? `k + (i % ${each}u) * 4u` : `k + i / ${each}u`;
+  const line = `first + i / ${each}u`;
+  const lineAt = of === "a" ? `min(${line}, d.m - 1u) * d.a_row` : `column_b(${line}) * d.b_n`;
   const at = alongK
-    ? `(base + min(first + i / ${each}u, ${count} - 1u) * ${stride} + kk) / 4u`
+    ? `(base + ${lineAt} + kk) / 4u`
     : `base / 4u + min(first / 4u + i % ${each}u, (${count} - 1u) / 4u) + ` +
       `min(kk, end - 1u) * (${strideK} / 4u)`;
   return {

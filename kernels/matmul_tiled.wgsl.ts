@@ -4,6 +4,7 @@
  * Memory"; results in registers as in Volkov and Demmel, SC 2008).
  */
 import {
+  columnsOf,
   matmulHeader,
   type MatmulKernel,
   type MatmulSize,
@@ -12,6 +13,8 @@ import {
 
 /** Depth of one step. */
 const DEPTH = 16;
+/** Invocations down and across; results of one invocation lie as far apart. */
+const SIDE = 16;
 
 /** Rows and columns of C that a workgroup computes, multiples of 16. */
 export interface Tile {
@@ -22,9 +25,9 @@ export interface Tile {
 /** WGSL and launch shape of the tiled variant. */
 export function tiledMatmul(k: MatmulKernel, size: MatmulSize, tile: Tile): MatmulText {
   const { rows, columns } = tile;
-  const tm = rows / 16, tn = columns / 16;
+  const tm = rows / SIDE, tn = columns / SIDE;
   const a = k.a.element("at"), b = k.b.element("at");
-  const code = /* wgsl */ `${matmulHeader(k)}
+  const code = /* wgsl */ `${matmulHeader(k, SIDE)}
 var<workgroup> tile_a: array<f32, ${DEPTH * rows}>; // [k][m]
 var<workgroup> tile_b: array<f32, ${DEPTH * columns}>; // [k][n]
 @compute @workgroup_size(16, 16)
@@ -51,8 +54,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
       let fast = d.b_n <= d.b_k;
       let kk = select(i % ${DEPTH}u, i / ${columns}u, fast);
       let nn = select(i / ${DEPTH}u, i % ${columns}u, fast);
-      let inside = k + kk < end && column + nn < d.n;
-      let at = b0 + min(column + nn, d.n - 1u) * d.b_n + min(k + kk, end - 1u) * d.b_k;
+      let inside = k + kk < end;
+      let at = b0 + column_b(column + nn) * d.b_n + min(k + kk, end - 1u) * d.b_k;
       tile_b[kk * ${columns}u + nn] = select(0.0f, ${b}, inside);
     }
     workgroupBarrier();
@@ -67,12 +70,18 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) id: vec3
     workgroupBarrier();
   }
   for (var i = 0u; i < ${tm}u; i++) {
-    for (var j = 0u; j < ${tn}u; j++) {
+    ${
+    k.pairs
+      ? `for (var j = 0u; j < ${tn}u; j += 2u) {
+      store_pair(z, row + i * 16u + id.y, column + j * 16u + id.x, acc[i][j], acc[i][j + 1u]);
+    }`
+      : `for (var j = 0u; j < ${tn}u; j++) {
       store(z, row + i * 16u + id.y, column + j * 16u + id.x, acc[i][j]);
-    }
+    }`
+  }
   }
 }
 `;
-  const { batch, m, n } = size;
-  return { code, workgroups: [Math.ceil(n / columns), Math.ceil(m / rows), batch] };
+  const across = Math.ceil(columnsOf(k, size, SIDE) / columns);
+  return { code, workgroups: [across, Math.ceil(size.m / rows), size.batch] };
 }

@@ -4,6 +4,7 @@
  * this step's are multiplied. The sums are formed in the order of k, as by the plain tiles.
  */
 import {
+  columnsOf,
   matmulHeader,
   type MatmulKernel,
   type MatmulSize,
@@ -48,12 +49,12 @@ function fours({ of, alongK, row }: Staged, own: string, side: number) {
 /**
  * WGSL and launch shape of the variant.
  *
- * @param kernel one whose operands both have `along`
+ * @param kernel one whose operands both have `along`, B along k if there are pairs
  * @param extent rows and columns of C that a workgroup computes: 64 or 128
  */
 export function vectorMatmul(
   kernel: MatmulKernel,
-  { batch, m, n }: MatmulSize,
+  size: MatmulSize,
   extent: 64 | 128,
 ): MatmulText {
   const side = extent / OWN, threads = side * side;
@@ -75,11 +76,17 @@ export function vectorMatmul(
     ).join("\n      ")
   }
     }`;
-  const code = /* wgsl */ `${matmulHeader(kernel)}
+  const code = /* wgsl */ `${matmulHeader(kernel, columns.apart)}
 ${a.declarations}
 ${b.declarations}
 fn store_four(z: u32, m: u32, n: u32, results: vec4f) {
-  ${COMPONENTS.map((c, j) => `store(z, m, n + ${j * columns.apart}u, results.${c});`).join("\n  ")}
+  ${
+    kernel.pairs
+      ? `store_pair(z, m, n, results.x, results.y);
+  store_pair(z, m, n + ${2 * columns.apart}u, results.z, results.w);`
+      : COMPONENTS.map((c, j) => `store(z, m, n + ${j * columns.apart}u, results.${c});`)
+        .join("\n  ")
+  }
 }
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -108,5 +115,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local
   }
 }
 `;
-  return { code, workgroups: [Math.ceil(n / extent), Math.ceil(m / extent), batch] };
+  const across = Math.ceil(columnsOf(kernel, size, columns.apart) / extent);
+  return { code, workgroups: [across, Math.ceil(size.m / extent), size.batch] };
 }

@@ -121,7 +121,7 @@ function inlineWork(step: Step, isStored: (t: Tensor) => boolean): InlineWork {
 }
 
 function addWork(work: InlineWork, step: Step, isStored: (t: Tensor) => boolean): void {
-  const { node: { op, inputs, outputs: [out] }, epilogue } = step;
+  const { node: { op, inputs, outputs: [out] }, epilogue, pairs } = step;
   if (isInline(op)) work.add(out, out.size, (t) => t !== out && isStored(t));
   else if (timesComputed(step.node) > 0 || op === "matmul") {
     for (const x of inputs) work.add(x, x.size, isStored);
@@ -130,6 +130,10 @@ function addWork(work: InlineWork, step: Step, isStored: (t: Tensor) => boolean)
     const { computed } = operandsOf(step.node);
     for (const x of inputs) work.add(x, x === computed ? attentionPairs(step) : x.size, isStored);
   } else for (const x of inputs) work.read(x, x.size);
+  if (pairs) {
+    work.add(pairs, pairs.size, (t) => t !== pairs && (t === out || isStored(t)));
+    work.reads.delete(out);
+  }
   if (epilogue) {
     // The result that the epilogue works on is at hand: it never reaches memory.
     work.add(epilogue, out.size, (t) => t !== epilogue && (t === out || isStored(t)));

@@ -39,6 +39,11 @@ export interface Step {
   readonly writes: readonly Tensor[];
   /** The expression written in place of the node's result, over that result and other tensors. */
   readonly epilogue: Tensor | undefined;
+  /**
+   * What the columns n and n + N/2 of a matrix product are made into, if they are (`swiglu`): written
+   * first, and the product itself only if something else needs it.
+   */
+  readonly pairs?: Tensor;
   /** If the step is several that work row by row: these. Node and epilogue are those of the last. */
   readonly group?: RowGroup;
 }
@@ -261,12 +266,25 @@ function makeSteps(
       }
     }
   }
+  // Let a product make pairs of its columns one, where it can read those of its right operand apart.
+  const pairs = new Map<Tensor, Tensor>(); // product -> what its pairs are made into
+  for (const k of kernels) {
+    const r = pairedProduct(k);
+    if (!r || absorbed.has(r) || pairs.has(r) || !readsColumnsApart(r.node, isStored)) continue;
+    pairs.set(r, k);
+    host.set(k, r);
+    if (readers.get(r)!.length === 1 && !roots.includes(r)) absorbed.add(r);
+  }
   const steps: Step[] = [];
   const effects: Step[] = [];
   const done = new Set<Node>();
   for (const t of inOrder(kernels, isStored, host)) {
-    if (absorbed.has(t) || done.has(t.node)) continue;
-    const source = host.get(t);
+    const pair = pairs.get(t), source = host.get(t);
+    if (pair) {
+      const writes = absorbed.has(t) ? [pair] : [pair, t];
+      steps.push({ node: t.node, writes, epilogue: undefined, pairs: pair });
+    }
+    if (pair || absorbed.has(t) || done.has(t.node) || (source && pairs.has(source))) continue;
     if (source) {
       steps.push({ node: source.node, writes: [t], epilogue: t });
     } else if (isInline(t.node.op)) {
@@ -280,6 +298,27 @@ function makeSteps(
   const before = isStored;
   isStored = (t) => before(t) && !absorbed.has(t);
   return { steps: [...steps, ...effects], isStored };
+}
+
+/** The matrix product of which `t` makes both halves of the columns one, if that is what it is. */
+function pairedProduct(t: Tensor): Tensor | undefined {
+  if (t.node.op !== "swiglu") return undefined;
+  let [x] = t.node.inputs;
+  const columns = x.shape.at(-1);
+  while (x.node.op === "reshape" && x.node.inputs[0].shape.at(-1) === columns) [x] = x.node.inputs;
+  return PAIRED.has(x.node.op) ? x : undefined;
+}
+
+/** Products whose kernels can make pairs. */
+const PAIRED: ReadonlySet<string> = new Set(["matmul", "grouped_matmul"]);
+
+/** Whether neighbouring columns of a product's right operand lie apart in memory anyway. */
+function readsColumnsApart(
+  { op, inputs, attributes }: Node,
+  isStored: (t: Tensor) => boolean,
+): boolean {
+  if (op === "grouped_matmul") return !attributes.transposed;
+  return stridedView(inputs[1], isStored)!.strides.at(-1) !== 1;
 }
 
 /**

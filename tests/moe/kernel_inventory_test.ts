@@ -28,7 +28,8 @@ const texts = ({ steps }: Explanation): number => new Set(steps.map(({ wgsl }) =
 
 Deno.test("routing takes four kernels from the router's outputs to the rows of the experts", () => {
   const operations = planned(moiie(), false).steps.map(({ kernel }) => kernel.split(" ->")[0]);
-  const router = operations.indexOf("matmul"), experts = operations.indexOf("grouped_matmul");
+  const router = operations.indexOf("matmul"),
+    experts = operations.indexOf("grouped_matmul+swiglu");
   assertEquals(operations.slice(router + 1, experts), [
     "where+softmax_stats",
     "top_few+take_along+sum+div",

@@ -18,6 +18,7 @@ import {
   softmax,
   sortByGroup,
   sum,
+  swiglu,
   take,
   type Tensor,
   tensor,
@@ -75,6 +76,15 @@ Deno.test("stepCost() adds the epilogue to the product that it is fused with", (
     bytes: 4 * (32 * 64 + 128 * 64 + 128 + 32 * 128),
     flops: 2 * 32 * 64 * 128 + 6 * 32 * 128,
   }]);
+});
+
+Deno.test("stepCost() adds SwiGLU to the product that makes it, which is written only if it is needed", () => {
+  const x = input(32, 16), w = input(8, 16);
+  // six operations for each result: -gate, exp, +, /, and two products
+  const flops = 2 * 32 * 16 * 8 + 6 * 32 * 4, read = 32 * 16 + 8 * 16;
+  assertEquals(costs(swiglu(linear(x, w))), [{ bytes: 4 * (read + 32 * 4), flops }]);
+  const y = linear(x, w);
+  assertEquals(costs(swiglu(y), y), [{ bytes: 4 * (read + 32 * 4 + 32 * 8), flops }]);
 });
 
 Deno.test("stepCost() counts prologue, elements and epilogue of a reduction", () => {

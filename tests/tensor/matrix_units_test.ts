@@ -191,6 +191,40 @@ test("grouped products by tensor cores are right, with empty groups and in both 
   }
 });
 
+test("pairs of columns are made one by tensor cores, alone and beside the product", async () => {
+  if (!canRun()) return;
+  const check = async (roots: () => Tensor[], what: string) => {
+    const want = await computedFor({ forced: { matmul: "tiled" } }, roots());
+    const got = await byUnits(roots());
+    for (const [i, values] of got.entries()) {
+      const scale = [...want[i]].reduce((most, x) => Math.max(most, Math.abs(x)), 0.1);
+      values.forEach((g, o) => {
+        const error = Math.abs(g - want[i][o]); // rounded to f16 in either direction
+        assert(error <= 2 ** -10 * scale, `${what}, result ${i}: ${g}, not ${want[i][o]}`);
+      });
+    }
+  };
+  for (const [m, k, n] of [[16, 4, 2], [68, 36, 40]]) {
+    const x = halves(m, k), w = halves(n, k);
+    await check(() => {
+      const y = t.linear(x, w);
+      return [y, t.swiglu(y)];
+    }, `${m}x${k}x${n}`);
+  }
+  // Enough workgroups for the largest tile.
+  const { m, n } = STAND_IN;
+  const x = halves(64 * m, 20), w = halves(128 * n, 20);
+  await t.evaluate(x, w);
+  const alone = () => [t.swiglu(t.linear(x, w))];
+  const code = codeOf(alone()[0], { forced: { matmul: "matrix" } });
+  assert(code.includes("subgroupMatrixLoad") && code.includes("store_pair"), code);
+  await check(alone, "large");
+  const chosen = Int32Array.from({ length: 90 }, () => [0, 2, 2][random.int(3)]);
+  const map = t.sortByGroup(t.tensor(chosen), 3, 16);
+  const rows = t.dispatchRows(halves(90, 20), map, 1), experts = halves(3, 36, 20);
+  await check(() => [t.swiglu(t.groupedMatmul(rows, experts, map))], "grouped");
+});
+
 test("NaN and infinities behind the end of a sum do not reach a product by tensor cores", async () => {
   if (!canRun()) return;
   const wide = t.tensor(new Float16Array(40 * 48).fill(NaN), { shape: [40, 48] });

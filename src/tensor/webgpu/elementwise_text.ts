@@ -42,6 +42,10 @@ export const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> =
   identity: (a) => a,
 };
 
+/** WGSL of silu(gate) × up. */
+export const swigluText = (gate: string, up: string): string =>
+  `${gate} * (1.0 / (1.0 + exp(-${gate}))) * ${up}`;
+
 /** A number as WGSL of the dtype. */
 export function literal(value: number, dtype: DType): string {
   switch (dtype) {

@@ -10,7 +10,7 @@
 import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
 import type { Shape } from "../shape.ts";
-import { ELEMENTWISE, literal, registerType } from "./elementwise_text.ts";
+import { ELEMENTWISE, literal, registerType, swigluText } from "./elementwise_text.ts";
 import { Position } from "./position.ts";
 
 /** Writes statements into one block of a kernel. */
@@ -197,7 +197,7 @@ export class Emitter {
         const c = p.coordinates(), last = c.pop()!;
         const gate = this.atCoordinates(x, [...c, last]);
         const up = this.atCoordinates(x, [...c, this.let(`${last} + ${t.shape.at(-1)}u`)]);
-        return this.let(`${gate} * (1.0 / (1.0 + exp(-${gate}))) * ${up}`);
+        return this.let(swigluText(gate, up));
       }
       case "class_loss": {
         const [, index, top, total] = inputs;

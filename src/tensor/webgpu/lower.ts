@@ -27,7 +27,8 @@ export function labelOf(step: Step): string {
   const out = step.writes.at(step.group ? -1 : 0);
   const name = out?.name ?? step.node.outputs[0].name;
   const operations = (step.group?.steps ?? [step])
-    .flatMap(({ node, epilogue }) => [node.op, ...epilogue ? [epilogue.node.op] : []]);
+    .flatMap(({ node, epilogue, pairs }) => [node, epilogue?.node, pairs?.node])
+    .flatMap((node) => node ? [node.op] : []);
   return `${operations.join("+")} -> ${out?.dtype ?? ""}[${out?.shape ?? ""}]${
     name ? ` (${name})` : ""
   }`;

@@ -1,10 +1,16 @@
 /** From a matrix product of the schedule to its kernel: operands as strided views, the variant. */
-import { MATMUL_FIELDS, type MatmulKernel } from "../../../kernels/matmul.wgsl.ts";
+import {
+  MATMUL_FIELDS,
+  type MatmulKernel,
+  type MatmulPairs,
+} from "../../../kernels/matmul.wgsl.ts";
 import type { Tensor } from "../graph.ts";
 import { type Step, stepReads } from "../schedule.ts";
 import { sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
+import { swigluText } from "./elementwise_text.ts";
+import { Emitter } from "./emit.ts";
 import { epilogue } from "./epilogue.ts";
 import { type ProductClass, productClass } from "./product_class.ts";
 import { matmulText } from "./variants.ts";
@@ -57,7 +63,9 @@ export function lowerProduct(
   const product = productOf(step, isStored);
   const { a, b, mode, batch, fields } = product;
   const bindings = new Bindings(target, stepReads(step, isStored), step.writes, "Sizes");
-  const [alongA, alongB] = [fourOfA(product, target), fourOfB(product, target)];
+  const alongA = fourOfA(product, target), laid = fourOfB(product, target);
+  // Neighbours among the columns of a pair's kernel are none in memory.
+  const alongB = step.pairs && laid === "across" ? undefined : laid;
   if (alongA) bindings.readFours(a);
   if (alongB) bindings.readFours(b);
   const tail = epilogue(step, bindings, "n");
@@ -71,6 +79,7 @@ export function lowerProduct(
       whole: mode !== "outer" && fields.k % 4 === 0,
       tileGroup: mode === "rows" ? bindings.name(inputs[2]) : undefined,
       offsets: mode === "plain" ? undefined : bindings.name(inputs[3]),
+      pairs: step.pairs && pairsOf(step, bindings),
       epilogue: tail.statements,
       value: tail.value,
       output: bindings.name(step.writes[0]),
@@ -84,6 +93,19 @@ export function lowerProduct(
   const uniform = new Uint32Array(Math.ceil(MATMUL_FIELDS.length / 4) * 4);
   MATMUL_FIELDS.forEach((f, i) => uniform[i] = fields[f]);
   return bindings.finish(label, text, uniform);
+}
+
+/** How pairs of a product's results become one, and are stored besides if somebody else needs them. */
+function pairsOf(step: Step, bindings: Bindings): MatmulPairs {
+  const [, kept] = step.writes;
+  const result = swigluText("first", "second");
+  if (!kept) return { result, stores: "" };
+  const e = new Emitter(() => undefined, new Map(), "p");
+  const array = bindings.name(kept);
+  const stores = (["first", "second"] as const).map((x) =>
+    `${array}[o_${x}] = ${e.stored(x, kept.dtype)};`
+  );
+  return { result, stores: [...e.lines, ...stores].join("\n    ") };
 }
 
 /** Numbers of a product of these sizes whose strides are not known yet. */

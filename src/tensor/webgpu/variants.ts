@@ -17,6 +17,7 @@ import {
   type MatrixTile,
   matrixTileSize,
   type MatrixUnit,
+  pairedTile,
 } from "../../../kernels/matmul_matrix.wgsl.ts";
 import { SIDE, splitMatmul } from "../../../kernels/matmul_split.wgsl.ts";
 import { type Tile, tiledMatmul } from "../../../kernels/matmul_tiled.wgsl.ts";
@@ -234,7 +235,10 @@ export function matmulText(
   const name = forced.matmul ?? byShape ?? target.best?.(of) ?? variantOf("matmul", target);
   if (name === "matrix" && unit) {
     const tile = matrixTile(size, together, unit);
-    if (tile) return matrixMatmul(kernel, size, target.subgroup!, unit, tile);
+    if (tile) {
+      const own = kernel.pairs ? pairedTile(tile) : tile;
+      return matrixMatmul(kernel, size, target.subgroup!, unit, own);
+    }
   }
   if (name === "split" && (together === Infinity || together % SIDE === 0)) {
     return splitMatmul(kernel, size);
