@@ -1,9 +1,11 @@
 /**
- * `deno task bench [--jobs NAME,…] [--json FILE]`: how fast the engine is on this device. Each job is
+ * `deno task bench [--jobs NAME,…] [--json FILE] [--torch [PYTHON]]`: how fast the engine is on this device. Each job is
  * compiled, run a few times, then measured from the call until the device is idle; medians count. On a
  * GPU, or with `--jobs gpu`, there are jobs of published sizes too. `--jobs load` measures how fast
  * checkpoints are loaded, and writes files of 512 MiB for it; `--jobs full_size` runs Phi-3-mini's
  * shape with random weights, of which it writes 7.6 GB; `all` stands for the jobs of every device.
+ * `--torch` measures PyTorch beside each job that has a counterpart there (`bench/torch/jobs.py`), with
+ * `python3` or the Python that is named.
  * Ratios within one run say more than times of different days.
  *
  * @module
@@ -18,6 +20,14 @@ import { type Job, measure, type Measurement } from "./bench/job.ts";
 import { type LoadSpeed, loadTable, measureLoading } from "./bench/load.ts";
 import { MODEL_JOBS } from "./bench/model_jobs.ts";
 import { TENSOR_JOBS } from "./bench/tensor_jobs.ts";
+import {
+  Torch,
+  torchCommand,
+  type TorchJob,
+  type TorchReport,
+  torchReport,
+  type TorchRequest,
+} from "./bench/torch.ts";
 import { ROOT } from "./ok.ts";
 
 /** All jobs in the order in which they run; `cold_start` runs in a process of its own. */
@@ -50,6 +60,8 @@ export interface BenchReport {
   readonly load?: readonly LoadSpeed[];
   /** A model of a published size, layer by layer. */
   readonly fullSize?: FullSize;
+  /** The same work in PyTorch. */
+  readonly torch?: TorchReport;
   /** What is compared within this run. */
   readonly ratios: Readonly<Record<string, number>>;
 }
@@ -151,26 +163,77 @@ async function fullSizeAlone(): Promise<FullSize> {
   return await measureFullSize(session);
 }
 
+/** What the two sides took, line by line, and what PyTorch could not do. */
+export function torchTable(ours: readonly Measurement[], torch: TorchReport): string {
+  const { version, device, type, threads, jobs, timeByOurs } = torch;
+  const median = new Map(ours.map(({ name, median }) => [name, median]));
+  const lines = jobs.flatMap(({ name, measured, failed }) => [
+    ...measured.map((it) =>
+      [
+        name.padEnd(21),
+        it.dtype.padEnd(5),
+        digits(median.get(name)!).padStart(8),
+        digits(it.median).padStart(8),
+        digits(it.min).padStart(8),
+        String(it.n).padStart(4),
+        digits(timeByOurs[`${name}, ${it.dtype}`]).padStart(10),
+        ` ${it.how}`,
+      ].join(" ")
+    ),
+    ...failed.map(({ dtype, how, error }) => `${name}: not in ${dtype} by ${how}: ${error}`),
+  ]);
+  return [
+    `PyTorch ${version}, eager, without TF32, on ${device}` +
+    (type === "cpu" ? `, ${threads} threads` : ""),
+    "job                   dtype     ours  PyTorch      min    n  PyTorch/ours",
+    ...lines,
+  ].join("\n");
+}
+
+/** The command line's Python: the word behind `--torch`, or `python3` if there is none. */
+function pythonOf(torch: boolean | undefined, positionals: readonly string[]): string | undefined {
+  if (positionals.length > (torch ? 1 : 0)) {
+    throw new TypeError(
+      `bench: what is "${
+        positionals.at(-1)
+      }"? Jobs are named as in --jobs mm512,moe; one Python may ` +
+        `stand behind --torch`,
+    );
+  }
+  return torch ? positionals[0] ?? "python3" : undefined;
+}
+
 async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
-    options: { jobs: { type: "string" }, json: { type: "string" } },
+    allowPositionals: true,
+    options: { jobs: { type: "string" }, json: { type: "string" }, torch: { type: "boolean" } },
   });
   const names = values.jobs?.split(",").map((name) => name.trim());
+  const python = pythonOf(values.torch, positionals);
   jobsNamed(names); // nonsense is refused before anything is opened
   using session = await lab();
-  const jobs = jobsNamed(names, session.gpu.adapter.software);
+  const { software } = session.gpu.adapter;
+  await using torch = python ? await Torch.start(torchCommand(python, software)) : undefined;
+  const jobs = jobsNamed(names, software);
   const peak = await measurePeak(session.gpu);
   console.log(
     `${session}: memory ${digits(peak.bandwidth / 1e9)} GB/s, arithmetic ` +
       `${digits(peak.flops / 1e9)} GFLOP/s (measured)\n\n${HEAD}`,
   );
   const measured: Measurement[] = [];
+  const beside: TorchJob[] = [];
   for (const job of jobs) {
-    const m = await measure(job, session);
+    let request: TorchRequest | undefined;
+    const m = await measure(job, session, async ({ peer }) => {
+      if (torch && peer) request = await torch.request(peer);
+    });
     measured.push(m);
     console.log(row(m, peak));
+    if (torch && request) beside.push({ name: job.name, ...await torch.measure(request) });
   }
+  const inTorch = torch && torchReport(torch.about, beside, measured);
+  if (inTorch) console.log(`\n${torchTable(measured, inTorch)}`);
   const withCold = !names || names.includes(COLD_START) || names.includes("all");
   const cold = withCold ? await coldStart() : undefined;
   if (cold !== undefined) {
@@ -193,6 +256,7 @@ async function main(args: string[]): Promise<void> {
       coldStart: cold,
       load,
       fullSize,
+      torch: inTorch,
       ratios,
     };
     await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 1)}\n`);

@@ -1,6 +1,7 @@
 /**
- * `deno run -A src/cli/bench_summary.ts RESULTS.json`: prints the README's table of a recorded
- * benchmark, one that `deno task bench --json` wrote.
+ * `deno run -A src/cli/bench_summary.ts RESULTS.json [--torch]`: prints the README's table of a recorded
+ * benchmark, one that `deno task bench --json` wrote; or, with `--torch`, the one beside
+ * PyTorch.
  */
 import { type BenchReport, digits } from "./bench.ts";
 import { markdownTable } from "./markdown_table.ts";
@@ -32,8 +33,26 @@ export function benchSummary({ jobs }: BenchReport): string {
   return markdownTable(["job", "what", "median ms", "minimum", "n", "GFLOP/s"], rows);
 }
 
+/** Both medians of every job that was measured in PyTorch too, as a Markdown table. */
+export function torchSummary({ jobs, torch }: BenchReport): string {
+  if (!torch) throw new RangeError("the recorded benchmark was not run with --torch");
+  const ours = new Map(jobs.map((job) => [job.name, job]));
+  const rows = torch.jobs.flatMap(({ name, measured }) => {
+    const { what, median } = ours.get(name)!;
+    return measured.map((it) => [
+      ...[`\`${name}\``, what, digits(median), it.dtype, digits(it.median)],
+      ...[digits(it.median / median), it.how],
+    ]);
+  });
+  return markdownTable(
+    ["job", "what", "median ms", "PyTorch in", "its median ms", "by ours", "how"],
+    rows,
+  );
+}
+
 if (import.meta.main) {
-  const [path] = Deno.args;
+  const [path, more] = Deno.args;
   if (!path) throw new TypeError("which results? Give a file such as fixtures/results/NAME.json");
-  console.log(benchSummary(JSON.parse(await Deno.readTextFile(path))));
+  const report: BenchReport = JSON.parse(await Deno.readTextFile(path));
+  console.log(more === "--torch" ? torchSummary(report) : benchSummary(report));
 }

@@ -21,11 +21,14 @@ import {
   type Tensor,
   tensor,
 } from "../../tensor/mod.ts";
-import type { Job, Work } from "./job.ts";
-import { step } from "./model_jobs.ts";
+import type { Job, PeerType, Work } from "./job.ts";
+import { expertsPeer, step } from "./model_jobs.ts";
 import { compiledWork } from "./tensor_jobs.ts";
 
 type Float = "f32" | "f16";
+
+/** Element types in which PyTorch does what is done in one of ours. */
+const peerTypes = (dtype: Float): PeerType[] => dtype === "f32" ? ["f32"] : ["f16", "bf16"];
 
 /** Numbers between -1 and 1, made on the device: hundreds of millions take long on the host. */
 async function waves(shape: readonly number[], dtype: Float = "f32"): Promise<Tensor> {
@@ -46,7 +49,11 @@ export function typedProduct(n: number, dtype: Float): Job {
     what: `matrix product, ${n} × ${n} × ${n}, ${dtype}`,
     prepare: async () => {
       const a = await waves([n, n], dtype), b = await waves([n, n], dtype);
-      return compiledWork(() => [matmul(a, b)], [a, b]);
+      return compiledWork(() => [matmul(a, b)], [a, b], {
+        kind: "matmul",
+        inputs: { a, b },
+        dtypes: peerTypes(dtype),
+      });
     },
   };
 }
@@ -62,10 +69,18 @@ export function largeAttention(name: string, shape: readonly number[], backward:
       const inputs = await Promise.all([1, 2, 3].map(() => waves(shape)));
       const upstream = backward ? [await waves(shape)] : [];
       const [q, k, v] = inputs;
-      return compiledWork(() => {
-        const { output } = flashAttention(q, k, v, { causal: true });
-        return [output, ...(backward ? gradients(output, inputs, upstream[0]) : [])];
-      }, [...inputs, ...upstream]);
+      return compiledWork(
+        () => {
+          const { output } = flashAttention(q, k, v, { causal: true });
+          return [output, ...(backward ? gradients(output, inputs, upstream[0]) : [])];
+        },
+        [...inputs, ...upstream],
+        {
+          kind: "attention",
+          inputs: { q, k, v, ...(backward && { upstream: upstream[0] }) },
+          dtypes: ["f32", "bf16"],
+        },
+      );
     },
   };
 }
@@ -85,10 +100,17 @@ export function largeExperts(
       const x = await waves([tokens, width], dtype);
       const modality = tensor(Int32Array.from({ length: tokens }, (_, i) => i % 2));
       const all = [...parameters(layer).values()];
-      const work = compiledWork(() => {
-        const loss = sum(cast(applyFeedForward(layer, x, { modality }).y, "f32"));
-        return [loss, ...gradients(loss, [x, ...all])];
-      }, [x, modality, ...all]);
+      const work = compiledWork(
+        () => {
+          const loss = sum(cast(applyFeedForward(layer, x, { modality }).y, "f32"));
+          return [loss, ...gradients(loss, [x, ...all])];
+        },
+        [x, modality, ...all],
+        {
+          ...expertsPeer(layer, { x, modality }, true),
+          dtypes: peerTypes(dtype),
+        },
+      );
       // Gate, up and down of two experts for each token; the gradients take twice as much again.
       return { ...work, flops: 3 * tokens * 2 * 3 * 2 * width * hidden };
     },

@@ -1,14 +1,33 @@
 /** What a benchmark job is, and how it is measured. */
-import type { Session } from "../../tensor/mod.ts";
+import type { HostTensor, Session, Tensor } from "../../tensor/mod.ts";
+
+/** Element types in which PyTorch is measured. */
+export type PeerType = "f32" | "f16" | "bf16";
+
+/** What PyTorch needs to do the same work: see `torch.ts`. */
+export interface PeerWork {
+  /** Which work, by the names in `torch/jobs.py`. */
+  readonly kind: string;
+  /** The operands by name; parameters by their paths, in the order of their gradients. */
+  readonly inputs: Readonly<Record<string, Tensor | HostTensor>>;
+  /** What the shapes of the operands do not say. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Element types to measure. Default `f32`. */
+  readonly dtypes?: readonly PeerType[];
+  /** Hand over the values of the operands; else there are random ones. Default false. */
+  readonly withValues?: boolean;
+}
 
 /** Work that is ready to be repeated. */
 export interface Work {
-  /** Does it once; resolves when it is submitted. */
-  run(): Promise<void>;
+  /** Does it once; resolves with the results when it is submitted. The next run overwrites them. */
+  run(): Promise<readonly Tensor[]>;
   /** Floating-point operations of one run, a multiply-add counting two; 0 if there is no point. */
   readonly flops: number;
   /** Bytes of the operands and results of every kernel of one run. */
   readonly bytes: number;
+  /** The same work for PyTorch, if it is known there. */
+  readonly peer?: PeerWork;
   /** Gives memory back. */
   dispose(): void;
 }
@@ -47,17 +66,30 @@ export interface Measurement {
   readonly gbytes: number;
 }
 
+/** How a job is measured, on both sides. */
+export const TIMING = {
+  /** Runs before measuring starts: drivers and the JavaScript engine go on compiling in them. */
+  warmUp: 3,
+  /** How long they go on at least. */
+  warmUpMilliseconds: 200,
+  /** Least number of measured runs: enough for a median. */
+  least: 7,
+  /** Most of them: not more than the patience of a reader. */
+  most: 300,
+  /** How long they go on, within these limits. */
+  milliseconds: 1500,
+} as const;
+
 /**
- * Runs before measuring starts, and how long they go on at least: drivers and the JavaScript engine
- * go on compiling in the first ones.
+ * Measures a job on the session's device.
+ *
+ * @param onMeasured gets the work when it was measured, before its memory is given back
  */
-const WARM_UP = 3, WARM_UP_MILLISECONDS = 200;
-
-/** Limits of the measured runs: enough for a median, not more than the patience of a reader. */
-const LEAST = 7, MOST = 300, MILLISECONDS = 1500;
-
-/** Measures a job on the session's device. */
-export async function measure(job: Job, { gpu }: Session): Promise<Measurement> {
+export async function measure(
+  job: Job,
+  { gpu }: Session,
+  onMeasured?: (work: Work) => Promise<void>,
+): Promise<Measurement> {
   const started = performance.now();
   const work = await job.prepare();
   try {
@@ -67,20 +99,22 @@ export async function measure(job: Job, { gpu }: Session): Promise<Measurement> 
     };
     await once();
     const first = (performance.now() - started) / 1000;
-    const warm = performance.now() + WARM_UP_MILLISECONDS;
-    for (let i = 0; i < WARM_UP || performance.now() < warm; i++) await once();
+    const { warmUp, warmUpMilliseconds, least, most, milliseconds } = TIMING;
+    const warm = performance.now() + warmUpMilliseconds;
+    for (let i = 0; i < warmUp || performance.now() < warm; i++) await once();
     const before = gpu.counters;
     await once();
     const after = gpu.counters;
     const times: number[] = [];
     const begin = performance.now();
     while (
-      times.length < LEAST || (times.length < MOST && performance.now() - begin < MILLISECONDS)
+      times.length < least || (times.length < most && performance.now() - begin < milliseconds)
     ) {
       const start = performance.now();
       await once();
       times.push(performance.now() - start);
     }
+    await onMeasured?.(work);
     times.sort((a, b) => a - b);
     const median = times[times.length >> 1];
     return {

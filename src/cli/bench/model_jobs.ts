@@ -4,13 +4,14 @@ import { makeAttention, makeMlp, makeNorm, parameters } from "../../nn/mod.ts";
 import {
   applyFeedForward,
   dense,
+  type FeedForward,
   makeFeedForward,
   modalityMoe,
   moiie,
   type PoolTable,
   vanillaMoe,
 } from "../../moe/mod.ts";
-import { lvlm, modelParameters, upcycle } from "../../models/mod.ts";
+import { lvlm, modelMixtures, modelParameters, upcycle } from "../../models/mod.ts";
 import { emojiVqa } from "../../data/mod.ts";
 import { AdamW, trainingStep, twoStage } from "../../train/mod.ts";
 import {
@@ -24,11 +25,11 @@ import {
   type Tensor,
   tensor,
 } from "../../tensor/mod.ts";
-import type { Job, Work } from "./job.ts";
+import type { Job, PeerWork, Work } from "./job.ts";
 import { compiledWork, normals } from "./tensor_jobs.ts";
 
 /** Sizes of the transformer block. */
-const BATCH = 8, TOKENS = 64, WIDTH = 128, HEADS = 4, HIDDEN = 512;
+const BATCH = 8, TOKENS = 64, WIDTH = 128, HEADS = 4, HIDDEN = 512, EPSILON = 1e-5;
 
 /** Forward and backward of a pre-norm block with causal attention. */
 function block(): Work {
@@ -39,18 +40,26 @@ function block(): Work {
     norm2: makeNorm(WIDTH, { bias: true }),
     mlp: makeMlp(random, WIDTH, HIDDEN, WIDTH),
   };
-  const x = normals(BATCH, TOKENS, WIDTH);
-  return compiledWork(() => {
-    const causal = lessEqual(iota([TOKENS, TOKENS], 1), iota([TOKENS, TOKENS], 0));
-    const mask = expand(causal, [BATCH, 1, TOKENS, TOKENS]);
-    const attended = applyAttention(layers.attention, applyNorm(layers.norm1, x, 1e-5), {
-      heads: HEADS,
-      mask,
-    });
-    const h = add(x, attended);
-    const loss = sum(add(h, applyMlp(layers.mlp, applyNorm(layers.norm2, h, 1e-5))));
-    return [loss, ...gradients(loss, [x, ...parameters(layers).values()])];
-  }, [x, ...parameters(layers).values()]);
+  const x = normals(BATCH, TOKENS, WIDTH), all = parameters(layers);
+  return compiledWork(
+    () => {
+      const causal = lessEqual(iota([TOKENS, TOKENS], 1), iota([TOKENS, TOKENS], 0));
+      const mask = expand(causal, [BATCH, 1, TOKENS, TOKENS]);
+      const attended = applyAttention(layers.attention, applyNorm(layers.norm1, x, EPSILON), {
+        heads: HEADS,
+        mask,
+      });
+      const h = add(x, attended);
+      const loss = sum(add(h, applyMlp(layers.mlp, applyNorm(layers.norm2, h, EPSILON))));
+      return [loss, ...gradients(loss, [x, ...all.values()])];
+    },
+    [x, ...all.values()],
+    {
+      kind: "block",
+      inputs: { x, ...Object.fromEntries(all) },
+      options: { heads: HEADS, epsilon: EPSILON },
+    },
+  );
 }
 
 /** Tokens of the mixture layer. */
@@ -62,12 +71,31 @@ function experts(table: PoolTable, backward: boolean): Work {
   const x = normals(MOE_TOKENS, WIDTH);
   const modality = tensor(Int32Array.from({ length: MOE_TOKENS }, (_, i) => i % 2));
   const all = [...parameters(layer).values()];
-  return compiledWork(() => {
+  const build = () => {
     const { y } = applyFeedForward(layer, x, { modality });
     if (!backward) return [y];
     const loss = sum(y);
     return [loss, ...gradients(loss, [x, ...all])];
-  }, [x, modality, ...all]);
+  };
+  return compiledWork(build, [x, modality, ...all], expertsPeer(layer, { x, modality }, backward));
+}
+
+/** A layer of experts for PyTorch. */
+export function expertsPeer(
+  layer: FeedForward,
+  inputs: { x: Tensor; modality: Tensor },
+  backward: boolean,
+): PeerWork {
+  return {
+    kind: "experts",
+    inputs: { ...inputs, ...Object.fromEntries(parameters(layer)) },
+    options: { ...choices(layer.table), backward },
+  };
+}
+
+/** Who may use which expert, as it can be written down. */
+function choices({ pools, topK }: PoolTable) {
+  return { pools: pools.map(({ experts, router = null }) => ({ experts, router })), topK };
 }
 
 /** The second stage's training step of a preset. */
@@ -76,16 +104,32 @@ export async function step(table: PoolTable, preset: "tiny" | "small" = "tiny"):
   if (table.experts.length > 1) await upcycle(model, new Random(1, "upcycle"));
   const stage = twoStage(await emojiVqa({ scale: preset })).stages[1];
   const all: Map<string, Tensor> = modelParameters(model);
-  const optimizer = new AdamW([{ name: "all", parameters: all }], { clipNorm: 1 });
-  const run = trainingStep(model, optimizer);
+  const rate = 1e-4, clipNorm = 1, auxiliary = 0.001;
+  const optimizer = new AdamW([{ name: "all", parameters: all }], { clipNorm });
+  const run = trainingStep(model, optimizer, { auxiliary });
+  const batch = stage.inputs(model, 0), { vision, language } = model.config;
   const inputs = {
-    ...stage.inputs(model, 0),
-    hyper: { data: optimizer.hyper(1e-4, 1), shape: optimizer.hyperShape },
+    ...batch,
+    hyper: { data: optimizer.hyper(rate, 1), shape: optimizer.hyperShape },
   };
+  const mixtures = modelMixtures(model);
   return {
-    run: async () => void await run(inputs),
+    run: async () => {
+      const { loss, auxiliary, gradientNorm } = await run(inputs);
+      return [loss, auxiliary, gradientNorm];
+    },
     flops: 0,
     bytes: 0,
+    peer: {
+      kind: mixtures.length > 0 ? "step with experts" : "step",
+      inputs: {
+        ...Object.fromEntries(all),
+        ...Object.fromEntries(Object.entries(batch).map(([name, x]) => [`batch.${name}`, x])),
+      },
+      options: { vision, language, mixtures, ...choices(table), auxiliary, clipNorm, rate },
+      dtypes: preset === "tiny" ? ["f32"] : ["f32", "bf16"],
+      withValues: true,
+    },
     dispose: () => {
       run.dispose();
       optimizer.dispose();

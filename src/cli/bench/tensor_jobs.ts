@@ -24,7 +24,7 @@ import {
 import { composedAttention } from "../../tensor/composed_attention.ts";
 import { applyLinear, makeLinear, parameters } from "../../nn/mod.ts";
 import { AdamW, Sgd } from "../../train/mod.ts";
-import type { Job, Work } from "./job.ts";
+import type { Job, PeerWork, Work } from "./job.ts";
 
 const random = (): Random => new Random(1, "bench");
 
@@ -34,13 +34,18 @@ export function normals(...shape: number[]): Tensor {
 }
 
 /** Work that computes results of tensors that are there, compiled. */
-export function compiledWork(build: () => Tensor[], held: { dispose(): void }[] = []): Work {
+export function compiledWork(
+  build: () => Tensor[],
+  held: { dispose(): void }[] = [],
+  peer?: PeerWork,
+): Work {
   const { flops, bytes } = explain(build());
   const f = compile(() => ({ results: build() }));
   return {
-    run: async () => void await f({}),
+    run: async () => (await f({})).results,
     flops,
     bytes,
+    peer,
     dispose: () => {
       f.dispose();
       for (const x of held) x.dispose();
@@ -55,25 +60,32 @@ function product(n: number): Job {
     what: `matrix product, ${n} × ${n} × ${n}`,
     prepare: () => {
       const a = normals(n, n), b = normals(n, n);
-      return compiledWork(() => [matmul(a, b)], [a, b]);
+      return compiledWork(() => [matmul(a, b)], [a, b], { kind: "matmul", inputs: { a, b } });
     },
   };
 }
 
-/** One operation on one tensor. */
-function single(name: string, what: string, shape: number[], op: (x: Tensor) => Tensor): Job {
+/** One operation on one tensor; `kind` is its name for PyTorch. */
+function single(
+  name: string,
+  what: string,
+  shape: number[],
+  op: (x: Tensor) => Tensor,
+  kind?: string,
+): Job {
   return {
     name,
     what,
     prepare: () => {
       const x = normals(...shape);
-      return compiledWork(() => [op(x)], [x]);
+      return compiledWork(() => [op(x)], [x], kind ? { kind, inputs: { x } } : undefined);
     },
   };
 }
 
 /** A training step of a two-layer network. */
 function network(name: string, make: (tree: unknown) => AdamW | Sgd): Job {
+  const rate = 1e-3;
   return {
     name,
     what: `training step of 256-1024-256 with ReLU and squared error, batch 1024, ${name.slice(4)}`,
@@ -84,16 +96,25 @@ function network(name: string, make: (tree: unknown) => AdamW | Sgd): Job {
       };
       const x = normals(1024, 256), y = normals(1024, 256);
       const optimizer = make(layers);
-      const hyper = tensor(optimizer.hyper(1e-3, 1), { shape: optimizer.hyperShape });
-      return compiledWork(() => {
-        const out = applyLinear(layers.down, relu(applyLinear(layers.up, x)));
-        const loss = mean(square(sub(out, y)));
-        const { effect } = optimizer.update(
-          gradients(loss, [...optimizer.parameters.values()]),
-          hyper,
-        );
-        return [loss, effect];
-      }, [optimizer, x, y, hyper]);
+      const hyper = tensor(optimizer.hyper(rate, 1), { shape: optimizer.hyperShape });
+      const peer = {
+        kind: "network",
+        inputs: { x, y, ...Object.fromEntries(optimizer.parameters) },
+        options: { optimizer: name.slice(4), rate },
+      };
+      return compiledWork(
+        () => {
+          const out = applyLinear(layers.down, relu(applyLinear(layers.up, x)));
+          const loss = mean(square(sub(out, y)));
+          const { effect } = optimizer.update(
+            gradients(loss, [...optimizer.parameters.values()]),
+            hyper,
+          );
+          return [loss, effect];
+        },
+        [optimizer, x, y, hyper],
+        peer,
+      );
     },
   };
 }
@@ -150,10 +171,14 @@ function attend(name: string, how: string, f: (q: Tensor, k: Tensor, v: Tensor) 
         const y = f(q, k, v);
         return [y, ...gradients(y, [q, k, v], g)];
       };
-      return compiledWork(build, [q, k, v, g]);
+      const inputs = { q, k, v, upstream: g };
+      return compiledWork(build, [q, k, v, g], { kind: "attention", inputs });
     },
   };
 }
+
+/** ε of the norms. */
+const EPSILON = 1e-5;
 
 /** Jobs of single operations and small networks. */
 export const TENSOR_JOBS: readonly Job[] = [
@@ -165,7 +190,7 @@ export const TENSOR_JOBS: readonly Job[] = [
     what: "batched product, 32 × (64 × 64 × 64)",
     prepare: () => {
       const a = normals(32, 64, 64), b = normals(32, 64, 64);
-      return compiledWork(() => [matmul(a, b)], [a, b]);
+      return compiledWork(() => [matmul(a, b)], [a, b], { kind: "matmul", inputs: { a, b } });
     },
   },
   attend("attention", "scores not stored", (q, k, v) => {
@@ -174,13 +199,17 @@ export const TENSOR_JOBS: readonly Job[] = [
   attend("attention_composed", "scores stored", (q, k, v) => {
     return composedAttention(q, [k], [v], { causal: true }).output;
   }),
-  single("softmax", "softmax of the rows of 1024 × 1024", [1024, 1024], softmax),
+  single("softmax", "softmax of the rows of 1024 × 1024", [1024, 1024], softmax, "softmax"),
   {
     name: "layernorm",
     what: "layer norm of the rows of 1024 × 512",
     prepare: () => {
       const x = normals(1024, 512), w = normals(512), b = normals(512);
-      return compiledWork(() => [layerNorm(x, w, b, 1e-5)], [x, w, b]);
+      return compiledWork(() => [layerNorm(x, w, b, EPSILON)], [x, w, b], {
+        kind: "layer_norm",
+        inputs: { x, weight: w, bias: b },
+        options: { epsilon: EPSILON },
+      });
     },
   },
   {
@@ -188,7 +217,11 @@ export const TENSOR_JOBS: readonly Job[] = [
     what: "RMS norm of the rows of 1024 × 512",
     prepare: () => {
       const x = normals(1024, 512), w = normals(512);
-      return compiledWork(() => [rmsNorm(x, w, 1e-5)], [x, w]);
+      return compiledWork(() => [rmsNorm(x, w, EPSILON)], [x, w], {
+        kind: "rms_norm",
+        inputs: { x, weight: w },
+        options: { epsilon: EPSILON },
+      });
     },
   },
   network("mlp_sgd", (tree) => new Sgd(groupsOf(tree))),
@@ -202,6 +235,7 @@ export const TENSOR_JOBS: readonly Job[] = [
         const y = chain(x);
         await y.data();
         y.dispose();
+        return [];
       };
       return { run, flops: 0, bytes: 0, dispose: () => x.dispose() };
     },
@@ -212,7 +246,7 @@ export const TENSOR_JOBS: readonly Job[] = [
     what: `dense product, ${ROWS} × ${IN} × ${OUT}, what the grouped ones are compared with`,
     prepare: () => {
       const x = normals(ROWS, IN), w = normals(IN, OUT);
-      return compiledWork(() => [matmul(x, w)], [x, w]);
+      return compiledWork(() => [matmul(x, w)], [x, w], { kind: "matmul", inputs: { a: x, b: w } });
     },
   },
   grouped("grouped_balanced", [512, 512, 512, 512]),
