@@ -103,8 +103,8 @@ def feed_forward(
 ) -> tuple[Tensor, Routing]:
     """Applies a layer to tokens `[T, D]`.
 
-    Padding, where `real` is false, adds nothing. For the loop it is sorted behind all experts and cut
-    off; the grouped product, for which the host waits for no number, takes it with weight zero.
+    Padding, where `real` is false, adds nothing. For the loop it is sorted behind all experts and
+    cut off; the grouped product, for which the host waits for no number, takes it with weight zero.
     """
     count = len(p[f"{prefix}gateUp"])
     routers = [name for name in p if name.startswith(f"{prefix}routers.")]

@@ -45,7 +45,7 @@ def write_safetensors(path: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 class Inputs(Mapping[str, Tensor]):
-    """Operands by name, in the order of the request; each look-up makes a new copy."""
+    """Operands by name, in the order of the request; each look-up makes new memory."""
 
     def __init__(
         self, described: dict[str, dict], values: str | None, device: torch.device
@@ -61,15 +61,17 @@ class Inputs(Mapping[str, Tensor]):
         return len(self.described)
 
     def host(self, name: str) -> Tensor:
-        """The operand in the host's memory."""
-        shape, dtype = self.described[name]["shape"], self.described[name]["dtype"]
-        if self.values is not None:
-            return self.values[name].clone()
-        if dtype == "i32":  # modalities, half of the tokens each
-            return torch.arange(shape[0], dtype=torch.int32) % 2
-        if len(shape) == 1:  # scales and biases
-            return torch.ones(shape)
-        return torch.randn(shape) / shape[-1] ** 0.5
+        """An operand whose values were handed over, in the host's memory."""
+        if self.values is None:
+            raise ValueError(f"the values of {name} matter, but there are none")
+        return self.values[name].clone()
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.host(name).to(self.device)
+        if self.values is not None:
+            return self.host(name).to(self.device)
+        shape, dtype = self.described[name]["shape"], self.described[name]["dtype"]
+        if dtype == "i32":  # modalities, half of the tokens each
+            return torch.arange(shape[0], dtype=torch.int32, device=self.device) % 2
+        if len(shape) == 1:  # scales and biases
+            return torch.ones(shape, device=self.device)
+        return torch.randn(shape, device=self.device) / shape[-1] ** 0.5
