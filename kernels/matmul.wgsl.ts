@@ -81,11 +81,13 @@ export interface MatmulPairs {
   stores: string;
 }
 
-/** A product of `batch` matrices of `m` × `n` results. */
+/** A product of `batch` matrices of `m` × `n` results, each a sum of `k` products. */
 export interface MatmulSize {
   batch: number;
   m: number;
   n: number;
+  /** Of grouped sums the mean. */
+  k: number;
 }
 
 /** WGSL and launch shape. */

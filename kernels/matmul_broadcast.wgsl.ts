@@ -1,12 +1,14 @@
 /**
  * Matrix products by one subgroup without memory of its own, for CPU drivers with a fixed subgroup
  * size. There a subgroup is one vector register, and a load with a lane-dependent index is a loop over
- * the lanes: so few loads of four numbers each feed many multiplications. For a few values of k
+ * the lanes: so few loads of four numbers each feed many multiplications, and those of one row of results
+ * stand together, so that its sums stay in registers meanwhile. For a few values of k
  * - each lane loads of A four numbers: of its own row, or of four rows for its own k,
  * - each lane loads of B its own columns for each k,
  * - `subgroupBroadcast` hands every number of A to all lanes (a register shuffle).
  *
- * Such drivers compile slowly, so nothing is written out more often than it serves.
+ * Such drivers compile slowly, so nothing is written out more often than it serves: small products get
+ * less text than large ones.
  */
 import {
   matmulHeader,
@@ -15,22 +17,38 @@ import {
   type MatmulText,
 } from "./matmul.wgsl.ts";
 
-/** Values of k of one step: where numbers run along k, as many as are loaded at once. */
-function stepOf({ a, b }: MatmulKernel): number {
-  return a.along === "k" || b.along === "k" ? 4 : 1;
-}
-
 const COMPONENTS = ["x", "y", "z", "w"] as const;
 
-/** Rows of C that a subgroup computes, and columns of each of its lanes. */
-export interface Block {
-  rows: 8 | 16;
+/** Rows of C that a subgroup computes, columns of each of its lanes, and values of k of one step. */
+interface Block {
+  rows: 8 | 16 | 32;
   columns: 1 | 2 | 4;
+  step: 1 | 4;
 }
 
-/** The block for a product of this size: wide results share more loads, and pairs are two columns. */
-export function blockFor({ m, n }: MatmulSize, subgroup: number, pairs: boolean): Block {
-  return { rows: m > 8 ? 16 : 8, columns: n > 2 * subgroup ? 4 : n > subgroup || pairs ? 2 : 1 };
+/** Products from which on more text pays: it takes 0.2 s longer to compile. */
+const MANY = 2 ** 25;
+
+/**
+ * The block for a product of this size: wide results share more loads, and pairs are two columns.
+ *
+ * @param together rows of A that share their B
+ */
+function blockFor(
+  { a, b, pairs }: MatmulKernel,
+  { batch, m, n, k }: MatmulSize,
+  together: number,
+  subgroup: number,
+): Block {
+  const isLarge = batch * m * n * k > MANY;
+  // Lanes hold four rows each, and all rows of a subgroup have one B.
+  const fits = subgroup >= 8 && (together === Infinity || together % 32 === 0);
+  return {
+    rows: isLarge && m > 16 && fits ? 32 : m > 8 ? 16 : 8,
+    columns: n > 2 * subgroup ? 4 : n > subgroup || pairs ? 2 : 1,
+    // where numbers run along k, as many as are loaded at once
+    step: a.along === "k" || b.along === "k" || (isLarge && a.along && b.along) ? 4 : 1,
+  };
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -43,8 +61,7 @@ interface Rows {
   at: (row: number, k: number) => string;
 }
 
-function loadRows(kernel: MatmulKernel, rows: number, s: number): Rows {
-  const { a } = kernel, step = stepOf(kernel);
+function loadRows({ a }: MatmulKernel, { rows, step }: Block, s: number): Rows {
   if (a.along === "across") {
     // Lanes side by side take four rows each of one k, the next lanes those of the next k.
     const each = rows / 4, steps = Math.max(1, Math.floor(s / each));
@@ -151,19 +168,22 @@ function storePairs(rows: number, columns: number): string {
   }`;
 }
 
-/** WGSL and launch shape of the broadcast variant for subgroups of `s` lanes. */
+/**
+ * WGSL and launch shape of the broadcast variant for subgroups of `s` lanes.
+ *
+ * @param together rows of A that share their B, a multiple of 16
+ */
 export function broadcastMatmul(
   kernel: MatmulKernel,
   size: MatmulSize,
   s: number,
-  block: Block = blockFor(size, s, kernel.pairs !== undefined),
+  together: number,
 ): MatmulText {
-  const { rows, columns } = block;
+  const block = blockFor(kernel, size, together, s);
+  const { rows, columns, step } = block;
   const each = range(rows);
-  const a = loadRows(kernel, rows, s), b = loadColumns(kernel, columns);
-  const type = vector(columns), step = stepOf(kernel);
-  const accumulate = (row: number, k: number) =>
-    `c${row} = fma(${type}(${a.at(row, k)}), b, c${row});`;
+  const a = loadRows(kernel, block, s), b = loadColumns(kernel, columns);
+  const type = vector(columns);
   const code = /* wgsl */ `enable subgroups;
 ${matmulHeader(kernel, 1)}
 @compute @workgroup_size(${s})
@@ -181,9 +201,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   for (; k + ${step}u <= end; k += ${step}u) {
     ${a.loads}
     ${b.loads}
+    ${range(step).map((k) => `let b${k} = ${b.at(k)};`).join("\n    ")}
     ${
-    range(step).map((k) =>
-      `{ let b = ${b.at(k)};\n    ${each.map((r) => accumulate(r, k)).join(" ")} }`
+    each.map((r) =>
+      range(step).map((k) => `c${r} = fma(${type}(${a.at(r, k)}), b${k}, c${r});`).join(" ")
     ).join("\n    ")
   }
   }

@@ -87,6 +87,35 @@ test("products that are read in fours equal plain tiles bit for bit, so that the
   }
 });
 
+test("large products by one subgroup, which take larger blocks, equal plain tiles bit for bit", async () => {
+  const turned = (...shape: number[]) => t.transpose(normal(...shape));
+  const pairs = [
+    [normal(332, 330), normal(330, 340)],
+    [normal(332, 332), turned(340, 332)],
+    [turned(331, 332), normal(331, 340)],
+    [turned(330, 333), turned(340, 330)],
+  ];
+  for (const [a, b] of pairs) {
+    const build = () => [t.relu(t.matmul(a, b))];
+    const [want] = await computedFor({ forced: { matmul: "tiled" } }, build());
+    assertEquals((await computedFor({}, build()))[0], want, `${a} by ${b}`);
+  }
+  const chosen = t.tensor(Int32Array.from({ length: 700 }, () => [0, 2, 2, 3][random.int(4)]));
+  const tokens = normal(700, 260), experts = normal(5, 264, 260);
+  for (const tile of [16, 32]) {
+    const build = () => {
+      const map = t.sortByGroup(chosen, 5, tile);
+      const rows = t.groupedMatmul(t.dispatchRows(tokens, map, 1), experts, map);
+      const y = t.combineRows(rows, map, 1);
+      return [y, ...t.gradients(t.sum(t.mul(y, y)), [tokens, experts])];
+    };
+    const want = await computedFor({ forced: { matmul: "tiled-small" } }, build());
+    for (const [i, values] of (await computedFor({}, build())).entries()) {
+      assertEquals(values, want[i], `tiles of ${tile}, result ${i}`);
+    }
+  }
+});
+
 test("groups in tiles of 64 and 128 rows can be multiplied in large tiles", async () => {
   const chosen = t.tensor(Int32Array.from({ length: 300 }, () => [0, 2, 2, 2, 3][random.int(5)]));
   const tokens = normal(300, 20), experts = normal(5, 72, 20);

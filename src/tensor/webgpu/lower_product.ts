@@ -3,6 +3,7 @@ import {
   MATMUL_FIELDS,
   type MatmulKernel,
   type MatmulPairs,
+  type MatmulSize,
 } from "../../../kernels/matmul.wgsl.ts";
 import type { Tensor } from "../graph.ts";
 import { type Step, stepReads } from "../schedule.ts";
@@ -40,13 +41,14 @@ export function classOfProduct(
   return isProduct(step) ? classOf(productOf(step, isStored), target) : undefined;
 }
 
+/** How large a product is; groups count as if all were alike. */
+function sizeOfProduct({ mode, batch, fields: { m, n, k }, a: { shape } }: Product): MatmulSize {
+  return { batch, m, n, k: mode === "outer" ? Math.ceil(shape[0] / batch) : k };
+}
+
 function classOf(product: Product, target: Target): ProductClass {
-  const { mode, batch, fields: { m, n, k }, a: { shape } } = product;
   return productClass({
-    batch,
-    m,
-    n,
-    k: mode === "outer" ? Math.ceil(shape[0] / batch) : k, // as if all groups were alike
+    ...sizeOfProduct(product),
     a: fourOfA(product, target) ?? "any",
     b: fourOfB(product, target) ?? "any",
   });
@@ -61,7 +63,7 @@ export function lowerProduct(
 ): Lowered {
   const { inputs } = step.node;
   const product = productOf(step, isStored);
-  const { a, b, mode, batch, fields } = product;
+  const { a, b, mode, fields } = product;
   const bindings = new Bindings(target, stepReads(step, isStored), step.writes, "Sizes");
   const alongA = fourOfA(product, target), laid = fourOfB(product, target);
   // Neighbours among the columns of a pair's kernel are none in memory.
@@ -76,7 +78,8 @@ export function lowerProduct(
       b: { element: bindings.load(b), along: alongB, four: bindings.loadFour(b) },
       mode,
       type: storedTypeOf(a, b, target),
-      whole: mode !== "outer" && fields.k % 4 === 0,
+      // groups are whole tiles
+      whole: (mode === "outer" ? fields.tile : fields.k) % 4 === 0,
       tileGroup: mode === "rows" ? bindings.name(inputs[2]) : undefined,
       offsets: mode === "plain" ? undefined : bindings.name(inputs[3]),
       pairs: step.pairs && pairsOf(step, bindings),
@@ -84,7 +87,7 @@ export function lowerProduct(
       value: tail.value,
       output: bindings.name(step.writes[0]),
     },
-    { batch, m: fields.m, n: fields.n },
+    sizeOfProduct(product),
     // A workgroup's rows must not belong to two groups.
     mode === "rows" ? fields.tile : Infinity,
     target,

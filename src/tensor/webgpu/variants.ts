@@ -184,7 +184,7 @@ const FEW_TILES = 32, LONG = 512;
  * Whether the sums of a product are split on a GPU: by its shape alone, since that changes the order
  * in which they are added up.
  */
-function isSplit({ batch, m, n }: MatmulSize, { k }: ProductClass): boolean {
+function isSplit({ batch, m, n, k }: MatmulSize): boolean {
   return k >= LONG && batch * Math.ceil(m / 64) * Math.ceil(n / 64) <= FEW_TILES;
 }
 
@@ -229,7 +229,7 @@ export function matmulText(
     ? undefined
     : unit?.operands === "f16"
     ? "matrix"
-    : isSplit(size, of)
+    : isSplit(size)
     ? "split"
     : undefined;
   const name = forced.matmul ?? byShape ?? target.best?.(of) ?? variantOf("matmul", target);
@@ -247,7 +247,7 @@ export function matmulText(
   if (name.startsWith("vectors") && kernel.a.along && kernel.b.along) {
     if (together === Infinity || together % extent === 0) return vectorMatmul(kernel, size, extent);
   }
-  if (name === "broadcast") return broadcastMatmul(kernel, size, target.subgroup!);
+  if (name === "broadcast") return broadcastMatmul(kernel, size, target.subgroup!, together);
   // Split sums need tiles of 32 rows; groups of less are left to small tiles.
   const { rows, columns } = TILES[name.replace("vectors", "tiled")] ?? TILES["tiled-small"];
   const fitting = [rows, 32, 16].find((r) => together === Infinity || together % r === 0)!;
