@@ -57,6 +57,9 @@ class Inputs(Mapping[str, Tensor]):
     def __iter__(self):
         return iter(self.described)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.described
+
     def __len__(self) -> int:
         return len(self.described)
 
