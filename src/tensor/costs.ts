@@ -51,6 +51,7 @@ const INLINE_FLOPS: Readonly<Record<string, number>> = {
   log_softmax: 3,
   class_loss: 3,
   swiglu: 6,
+  rotate_half: 1,
 };
 
 /** The same for each element of the first operand, of operations that have a kernel of their own. */

@@ -16,8 +16,8 @@ import {
   sub,
   where,
 } from "./elementwise.ts";
-import type { Tensor } from "./graph.ts";
-import { cat, expand, narrow, unsqueeze } from "./movement.ts";
+import { makeTensor, type Tensor } from "./graph.ts";
+import { cat, expand, unsqueeze } from "./movement.ts";
 import { logSoftmax, mean, sum } from "./reduce.ts";
 
 const float32 = (x: Tensor | undefined): Tensor | undefined => x && cast(x, "f32");
@@ -129,7 +129,7 @@ export function rotaryAngles(frequencies: Tensor, positions: Tensor): Tensor {
 export function applyRotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   const half = x.shape.at(-1)! / 2;
   if (!Number.isInteger(half)) throw new RangeError(`applyRotary: head size of ${x} must be even`);
-  const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1);
+  const rotated = makeTensor("rotate_half", [x], {}, x.shape, x.dtype); // of halves a, b: -b, a
   const c = cos.rank === 3 ? unsqueeze(cos, 1) : cos, s = sin.rank === 3 ? unsqueeze(sin, 1) : sin;
   const turn = (part: Tensor, by: Tensor) => mul(cast(part, by.dtype), by);
   return cast(add(turn(x, c), turn(rotated, s)), x.dtype);

@@ -187,6 +187,8 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
     return [mul(spread(node, g), exp(sub(x, spread(node, node.outputs[0]))))];
   },
 
+  // A quarter turn's inverse is its opposite.
+  rotate_half: ({ inputs: [x] }, g) => [neg(makeTensor("rotate_half", [g], {}, x.shape, g.dtype))],
   // One expression for both halves, which have the sigmoid in common.
   swiglu: ({ inputs: [x] }, g) => {
     const shape = [...g.shape.slice(0, -1), 2, g.shape.at(-1)!];

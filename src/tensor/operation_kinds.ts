@@ -21,6 +21,7 @@ export const COSTS: Readonly<Record<string, number>> = {
   dispatch_rows: 3,
   combine_rows: 6,
   top_few: 20,
+  rotate_half: 2,
   swiglu: 6,
   add: 1,
   sub: 1,
@@ -142,6 +143,7 @@ const GATHERS = new Set([
   "dispatch_rows",
   "combine_rows",
   "top_few",
+  "rotate_half",
   "swiglu",
   "class_loss",
 ]);

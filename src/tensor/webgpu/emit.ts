@@ -199,6 +199,14 @@ export class Emitter {
         const up = this.atCoordinates(x, [...c, this.let(`${last} + ${t.shape.at(-1)}u`)]);
         return this.let(swigluText(gate, up));
       }
+      case "rotate_half": {
+        const c = p.coordinates(), last = c.pop()!, half = t.shape.at(-1)! / 2;
+        const other = this.let(
+          `select(${last} - ${half}u, ${last} + ${half}u, ${last} < ${half}u)`,
+        );
+        const v = this.atCoordinates(x, [...c, other]);
+        return this.let(`select(${v}, -${v}, ${last} < ${half}u)`);
+      }
       case "class_loss": {
         const [, index, top, total] = inputs;
         const at = this.#limit(this.#value(index, p), index.dtype, x.shape[1]);
