@@ -65,20 +65,14 @@ export interface MatmulKernel {
   /** Names of the arrays `tileGroup` and `offsets` for the grouped modes. */
   tileGroup?: string;
   offsets?: string;
-  /** If both halves of C's columns make one result: how. */
-  pairs?: MatmulPairs;
-  /** Statements for the element `o` of C whose product is `result`, and what is stored. */
-  epilogue: string;
-  value: string;
-  output: string;
-}
-
-/** Results made of the columns n, `first`, and n + N/2, `second`, of C. */
-export interface MatmulPairs {
-  /** WGSL of the result. */
-  result: string;
-  /** Statements that store both, if they are needed: as elements `o_first` and `o_second` of C. */
-  stores: string;
+  /** Whether both halves of C's columns make one result. */
+  pairs: boolean;
+  /**
+   * Statements that store element `o` of the result, given `result`, the product, or of pairs `first` and
+   * `second`, the products in column n and N/2 + n. Where one of them is two columns of an array and the
+   * other one, the two are its elements `o_first` and `o_second`.
+   */
+  store: string;
 }
 
 /** A product of `batch` matrices of `m` × `n` results, each a sum of `k` products. */
@@ -129,29 +123,26 @@ fn end_k(z: u32, row: u32) -> u32 {
       : "return d.k;"
   }
 }
-${kernel.pairs ? pairFunctions(kernel, kernel.pairs, apart) : plainFunctions(kernel)}`;
+${kernel.pairs ? pairFunctions(kernel, apart) : plainFunctions(kernel)}`;
 }
 
 /** The column of B that makes column n of C, or any for one behind the end; how to store a result. */
-function plainFunctions({ epilogue, output, value }: MatmulKernel): string {
+function plainFunctions(kernel: MatmulKernel): string {
   return /* wgsl */ `
 fn column_b(n: u32) -> u32 { return min(n, d.n - 1u); }
 fn store(z: u32, m: u32, n: u32, result: f32) {
   if (m < d.m && n < d.n) {
     let o = (z * d.m + m) * d.n + n;
-    ${epilogue}
-    ${output}[o] = ${value};
+    let o_first = 2u * o - n;
+    let o_second = o_first + d.n;
+    ${kernel.store}
   }
 }
 `;
 }
 
 /** The same for pairs: of 2 \* `apart` columns of C the first half comes from the first half of B. */
-function pairFunctions(
-  { epilogue, output, value }: MatmulKernel,
-  { result, stores }: MatmulPairs,
-  apart: number,
-): string {
+function pairFunctions(kernel: MatmulKernel, apart: number): string {
   return /* wgsl */ `
 fn pair_of(n: u32) -> u32 { return n / ${2 * apart}u * ${apart}u + n % ${apart}u; }
 fn column_b(n: u32) -> u32 {
@@ -165,10 +156,7 @@ fn store_pair(z: u32, m: u32, n: u32, first: f32, second: f32) {
     let o_first = (z * d.m + m) * d.n + pair;
     let o_second = o_first + half;
     let o = (z * d.m + m) * half + pair;
-    let result = ${result};
-    ${stores}
-    ${epilogue}
-    ${output}[o] = ${value};
+    ${kernel.store}
   }
 }
 `;

@@ -51,6 +51,7 @@ const INLINE_FLOPS: Readonly<Record<string, number>> = {
   log_softmax: 3,
   class_loss: 3,
   swiglu: 6,
+  swiglu_gradient: 6,
   rotate_half: 1,
 };
 
@@ -137,7 +138,7 @@ function addWork(work: InlineWork, step: Step, isStored: (t: Tensor) => boolean)
   }
   if (epilogue) {
     // The result that the epilogue works on is at hand: it never reaches memory.
-    work.add(epilogue, out.size, (t) => t !== epilogue && (t === out || isStored(t)));
+    work.add(epilogue, epilogue.size, (t) => t !== epilogue && (t === out || isStored(t)));
     work.reads.delete(out);
   }
 }

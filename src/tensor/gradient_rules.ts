@@ -30,7 +30,17 @@ import { flashGradients, secondGradients } from "./flash_gradients.ts";
 import { makeTensor, type Node, type Tensor } from "./graph.ts";
 import { indexAdd, scatterAdd, takeAlong, takeRowsOrZero } from "./indexing.ts";
 import { groupedMatmul, groupedOuter, matmul } from "./matmul.ts";
-import { expand, flip, narrow, pad, permute, reshape, transpose, unsqueeze } from "./movement.ts";
+import {
+  cat,
+  expand,
+  flip,
+  narrow,
+  pad,
+  permute,
+  reshape,
+  transpose,
+  unsqueeze,
+} from "./movement.ts";
 import { prod, sum } from "./reduce.ts";
 
 /**
@@ -96,6 +106,14 @@ function takeGradient(node: Node, g: Tensor): Tensor {
   const back = new Array<number>(order.length);
   order.forEach((a, i) => back[a] = i);
   return permute(rows, back);
+}
+
+/** What the operation `swiglu_gradient` computes, in operations that have gradients. */
+function swigluGradient(x: Tensor, g: Tensor): Tensor {
+  const axis = x.rank - 1, count = g.shape.at(-1)!;
+  const gate = narrow(x, axis, 0, count), s = sigmoid(gate), linear = mul(gate, s);
+  const slope = mul(narrow(x, axis, count, count), add(s, mul(linear, sub(1, s))));
+  return cat([mul(g, slope), mul(g, linear)], axis);
 }
 
 /** The rules. An operation that is not here has no gradient (comparisons, indices). */
@@ -189,15 +207,12 @@ export const GRADIENT_RULES: Readonly<Record<string, Rule>> = {
 
   // A quarter turn's inverse is its opposite.
   rotate_half: ({ inputs: [x] }, g) => [neg(makeTensor("rotate_half", [g], {}, x.shape, g.dtype))],
-  // One expression for both halves, which have the sigmoid in common.
-  swiglu: ({ inputs: [x] }, g) => {
-    const shape = [...g.shape.slice(0, -1), 2, g.shape.at(-1)!];
-    const halves = reshape(x, shape);
-    const side = (i: number) => expand(narrow(halves, -2, i, 1), shape);
-    const gate = side(0), s = sigmoid(gate), linear = mul(gate, s);
-    const byGate = mul(side(1), add(s, mul(linear, sub(1, s))));
-    const slope = where(equal(iota(shape, -2), 0), byGate, linear);
-    return [reshape(mul(expand(unsqueeze(g, -2), shape), slope), x.shape)];
+  // Both halves at once, which have the sigmoid in common.
+  swiglu: ({ inputs: [x] }, g) => [makeTensor("swiglu_gradient", [x, g], {}, x.shape, x.dtype)],
+  swiglu_gradient: ({ inputs }, u, _, differentiate) => {
+    // Tensors of their own: the gradient may be computed from the operand.
+    const own = inputs.map((x) => makeTensor("identity", [x], {}, x.shape, x.dtype));
+    return differentiate(swigluGradient(own[0], own[1]), own, u);
   },
   // The whole derivative, so none is left for the largest element and the sum.
   softmax: ({ outputs: [y], attributes }, g) => {

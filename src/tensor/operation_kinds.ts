@@ -23,6 +23,7 @@ export const COSTS: Readonly<Record<string, number>> = {
   top_few: 20,
   rotate_half: 2,
   swiglu: 6,
+  swiglu_gradient: 10,
   add: 1,
   sub: 1,
   mul: 1,
@@ -145,6 +146,7 @@ const GATHERS = new Set([
   "top_few",
   "rotate_half",
   "swiglu",
+  "swiglu_gradient",
   "class_loss",
 ]);
 

@@ -256,8 +256,8 @@ function makeSteps(
     const reads = kernelReads(k, isStored);
     for (const r of reads) {
       if (
-        EPILOGUES.has(r.node.op) && r.size === k.size && !roots.includes(r) &&
-        readers.get(r)!.length === 1 && readsInPlace(k, r, isStored) &&
+        EPILOGUES.has(r.node.op) && !roots.includes(r) && readers.get(r)!.length === 1 &&
+        ((r.size === k.size && readsInPlace(k, r, isStored)) || unpairedProduct(k) === r) &&
         reads.size - 1 + kernelReads(r, isStored).size <= MOST_READS
       ) {
         host.set(k, r);
@@ -301,16 +301,19 @@ function makeSteps(
 }
 
 /** The matrix product of which `t` makes both halves of the columns one, if that is what it is. */
-function pairedProduct(t: Tensor): Tensor | undefined {
-  if (t.node.op !== "swiglu") return undefined;
-  let [x] = t.node.inputs;
+const pairedProduct = ({ node: { op, inputs } }: Tensor): Tensor | undefined =>
+  op === "swiglu" ? rowsOfProduct(inputs[0]) : undefined;
+
+/** The matrix product of which `t` makes two halves of columns, if that is what it is. */
+const unpairedProduct = ({ node: { op, inputs } }: Tensor): Tensor | undefined =>
+  op === "swiglu_gradient" ? rowsOfProduct(inputs[1]) : undefined;
+
+/** The matrix product that `x` is, but for dimensions before the last one. */
+function rowsOfProduct(x: Tensor): Tensor | undefined {
   const columns = x.shape.at(-1);
   while (x.node.op === "reshape" && x.node.inputs[0].shape.at(-1) === columns) [x] = x.node.inputs;
-  return PAIRED.has(x.node.op) ? x : undefined;
+  return x.node.op === "matmul" || x.node.op === "grouped_matmul" ? x : undefined;
 }
-
-/** Products whose kernels can make pairs. */
-const PAIRED: ReadonlySet<string> = new Set(["matmul", "grouped_matmul"]);
 
 /** Whether neighbouring columns of a product's right operand lie apart in memory anyway. */
 function readsColumnsApart(

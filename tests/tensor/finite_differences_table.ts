@@ -81,7 +81,14 @@ export const CHECKS: Readonly<Record<string, readonly Check[]>> = {
     tolerance: 1e-2,
   }],
   silu: [check(t.silu, x)],
-  swiglu: [check((a) => t.swiglu(a), normal(3, 8))],
+  swiglu: [
+    check((a) => t.swiglu(a), normal(3, 8)),
+    // Second derivatives.
+    check((a) => {
+      const y = t.swiglu(a);
+      return t.gradients(t.sum(t.mul(y, t.sin(y))), [a]);
+    }, normal(3, 8)),
+  ],
   gelu: [check(t.gelu, x)],
   geluTanh: [check(t.geluTanh, x)],
   quickGelu: [check(t.quickGelu, x)],

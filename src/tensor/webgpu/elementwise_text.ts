@@ -46,6 +46,12 @@ export const ELEMENTWISE: Readonly<Record<string, (...x: string[]) => string>> =
 export const swigluText = (gate: string, up: string): string =>
   `${gate} * (1.0 / (1.0 + exp(-${gate}))) * ${up}`;
 
+/** WGSL of its gradients by gate and by up, given that of the result. */
+export function swigluGradientText(gate: string, up: string, g: string): [string, string] {
+  const s = `(1.0 / (1.0 + exp(-${gate})))`, linear = `(${gate} * ${s})`;
+  return [`${g} * (${up} * (${s} + ${linear} * (1.0 - ${s})))`, `${g} * ${linear}`];
+}
+
 /** A number as WGSL of the dtype. */
 export function literal(value: number, dtype: DType): string {
   switch (dtype) {

@@ -10,7 +10,13 @@
 import type { DType } from "../dtype.ts";
 import type { Tensor } from "../graph.ts";
 import type { Shape } from "../shape.ts";
-import { ELEMENTWISE, literal, registerType, swigluText } from "./elementwise_text.ts";
+import {
+  ELEMENTWISE,
+  literal,
+  registerType,
+  swigluGradientText,
+  swigluText,
+} from "./elementwise_text.ts";
 import { Position } from "./position.ts";
 
 /** Writes statements into one block of a kernel. */
@@ -198,6 +204,16 @@ export class Emitter {
         const gate = this.atCoordinates(x, [...c, last]);
         const up = this.atCoordinates(x, [...c, this.let(`${last} + ${t.shape.at(-1)}u`)]);
         return this.let(swigluText(gate, up));
+      }
+      case "swiglu_gradient": {
+        const c = p.coordinates(), last = c.pop()!, half = t.shape.at(-1)! / 2;
+        const isGate = this.let(`${last} < ${half}u`);
+        const first = this.let(`select(${last} - ${half}u, ${last}, ${isGate})`);
+        const gate = this.atCoordinates(x, [...c, first]);
+        const up = this.atCoordinates(x, [...c, this.let(`${first} + ${half}u`)]);
+        const g = this.atCoordinates(inputs[1], [...c, first]);
+        const [byGate, byUp] = swigluGradientText(gate, up, g);
+        return this.let(`select(${byUp}, ${byGate}, ${isGate})`);
       }
       case "rotate_half": {
         const c = p.coordinates(), last = c.pop()!, half = t.shape.at(-1)! / 2;

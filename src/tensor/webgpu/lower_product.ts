@@ -1,16 +1,11 @@
 /** From a matrix product of the schedule to its kernel: operands as strided views, the variant. */
-import {
-  MATMUL_FIELDS,
-  type MatmulKernel,
-  type MatmulPairs,
-  type MatmulSize,
-} from "../../../kernels/matmul.wgsl.ts";
+import { MATMUL_FIELDS, type MatmulKernel, type MatmulSize } from "../../../kernels/matmul.wgsl.ts";
 import type { Tensor } from "../graph.ts";
 import { type Step, stepReads } from "../schedule.ts";
 import { sizeOf } from "../shape.ts";
 import { stridedView } from "../view.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
-import { swigluText } from "./elementwise_text.ts";
+import { swigluGradientText, swigluText } from "./elementwise_text.ts";
 import { Emitter } from "./emit.ts";
 import { epilogue } from "./epilogue.ts";
 import { type ProductClass, productClass } from "./product_class.ts";
@@ -70,7 +65,6 @@ export function lowerProduct(
   const alongB = step.pairs && laid === "across" ? undefined : laid;
   if (alongA) bindings.readFours(a);
   if (alongB) bindings.readFours(b);
-  const tail = epilogue(step, bindings, "n");
   const text = matmulText(
     {
       declarations: bindings.declarations(),
@@ -82,10 +76,8 @@ export function lowerProduct(
       whole: (mode === "outer" ? fields.tile : fields.k) % 4 === 0,
       tileGroup: mode === "rows" ? bindings.name(inputs[2]) : undefined,
       offsets: mode === "plain" ? undefined : bindings.name(inputs[3]),
-      pairs: step.pairs && pairsOf(step, bindings),
-      epilogue: tail.statements,
-      value: tail.value,
-      output: bindings.name(step.writes[0]),
+      pairs: step.pairs !== undefined,
+      store: storeOf(step, bindings),
     },
     sizeOfProduct(product),
     // A workgroup's rows must not belong to two groups.
@@ -98,17 +90,29 @@ export function lowerProduct(
   return bindings.finish(label, text, uniform);
 }
 
-/** How pairs of a product's results become one, and are stored besides if somebody else needs them. */
-function pairsOf(step: Step, bindings: Bindings): MatmulPairs {
-  const [, kept] = step.writes;
-  const result = swigluText("first", "second");
-  if (!kept) return { result, stores: "" };
-  const e = new Emitter(() => undefined, new Map(), "p");
-  const array = bindings.name(kept);
-  const stores = (["first", "second"] as const).map((x) =>
-    `${array}[o_${x}] = ${e.stored(x, kept.dtype)};`
-  );
-  return { result, stores: [...e.lines, ...stores].join("\n    ") };
+/** Statements that store what a step makes of its product; see `MatmulKernel`. */
+function storeOf(step: Step, bindings: Bindings): string {
+  const [out, kept] = step.writes, array = bindings.name(out);
+  const e = new Emitter((t) => t === out ? undefined : bindings.find(t), new Map(), "s");
+  const lines = (stores: readonly string[]) => [...e.lines, ...stores].join("\n    ");
+  if (step.pairs) {
+    const stores = [`${array}[o] = ${e.stored(e.let(swigluText("first", "second")), out.dtype)};`];
+    for (const half of kept ? ["first", "second"] : []) {
+      stores.push(`${bindings.name(kept)}[o_${half}] = ${e.stored(half, kept.dtype)};`);
+    }
+    return lines(stores);
+  }
+  if (step.epilogue?.node.op === "swiglu_gradient") {
+    const [x] = step.epilogue.node.inputs;
+    const halves = ["o_first", "o_second"];
+    const [gate, up] = halves.map((o) => e.at(x, o));
+    const slopes = swigluGradientText(gate, up, "result");
+    return lines(
+      slopes.map((slope, i) => `${array}[${halves[i]}] = ${e.stored(e.let(slope), out.dtype)};`),
+    );
+  }
+  const { statements, value } = epilogue(step, bindings, "n");
+  return `${statements}\n    ${array}[o] = ${value};`;
 }
 
 /** Numbers of a product of these sizes whose strides are not known yet. */
