@@ -245,6 +245,7 @@ function lowerOther(
           size: p.size,
           ends: attributes.ends as number[],
           width: target.software ? 64 : 256,
+          each: target.software ? 4 : 1,
         }),
       );
     }
