@@ -1,12 +1,12 @@
 /**
- * `deno task bench [--jobs NAME,…] [--json FILE] [--torch [PYTHON]]`: how fast the engine is on this device. Each job is
- * compiled, run a few times, then measured from the call until the device is idle; medians count. On a
- * GPU, or with `--jobs gpu`, there are jobs of published sizes too. `--jobs load` measures how fast
- * checkpoints are loaded, and writes files of 512 MiB for it; `--jobs full_size` runs Phi-3-mini's
- * shape with random weights, of which it writes 7.6 GB; `all` stands for the jobs of every device.
- * `--torch` measures PyTorch beside each job that has a counterpart there (`bench/torch/jobs.py`), with
- * `python3` or the Python that is named.
- * Ratios within one run say more than times of different days.
+ * `deno task bench [--jobs NAME,…] [--json FILE] [--torch [PYTHON]]`: how fast the engine is on this
+ * device. Each job is compiled, run a few times, then measured from the call until the device is idle;
+ * medians count. On a GPU, or with `--jobs gpu`, there are jobs of published sizes too. `--jobs load`
+ * measures how fast checkpoints are loaded, and writes files of 512 MiB for it; `--jobs full_size` runs
+ * Phi-3-mini's shape with random weights, of which it writes 7.6 GB; `all` stands for the jobs of every
+ * device. `--torch` measures PyTorch beside each job that has a counterpart there
+ * (`bench/torch/jobs.py`), with `python3` or the Python that is named. Ratios within one run say more
+ * than times of different days.
  *
  * @module
  */
@@ -111,6 +111,7 @@ function row(m: Measurement, peak: Peak): string {
     rate(m.gflops).padStart(9),
     rate(m.gbytes).padStart(7),
     (share > 0 ? `${(100 * share).toFixed(0)} %` : "").padStart(7),
+    digits(m.host).padStart(6),
     String(m.dispatches).padStart(6),
     String(m.submits).padStart(4),
     m.first.toFixed(2).padStart(8),
@@ -118,7 +119,7 @@ function row(m: Measurement, peak: Peak): string {
 }
 
 const HEAD =
-  "job                     median      min    n  GFLOP/s    GB/s of peak  disp. subm. first s";
+  "job                     median      min    n  GFLOP/s    GB/s of peak   host  disp. subm. first s";
 
 /**
  * The jobs of these names; without any, all that suit the device.

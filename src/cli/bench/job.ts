@@ -56,6 +56,8 @@ export interface Measurement {
   readonly n: number;
   /** Seconds until the first run was done: tracing, compiling, running. */
   readonly first: number;
+  /** Median of the host's part of a run: milliseconds from the call until it is submitted. */
+  readonly host: number;
   /** Dispatches of one run. */
   readonly dispatches: number;
   /** Submits of one run. */
@@ -105,17 +107,19 @@ export async function measure(
     const before = gpu.counters;
     await once();
     const after = gpu.counters;
-    const times: number[] = [];
+    const times: number[] = [], hosts: number[] = [];
     const begin = performance.now();
     while (
       times.length < least || (times.length < most && performance.now() - begin < milliseconds)
     ) {
       const start = performance.now();
-      await once();
+      await work.run();
+      hosts.push(performance.now() - start);
+      await gpu.idle();
       times.push(performance.now() - start);
     }
     await onMeasured?.(work);
-    times.sort((a, b) => a - b);
+    for (const list of [times, hosts]) list.sort((a, b) => a - b);
     const median = times[times.length >> 1];
     return {
       name: job.name,
@@ -124,6 +128,7 @@ export async function measure(
       min: times[0],
       n: times.length,
       first,
+      host: hosts[hosts.length >> 1],
       dispatches: after.dispatches - before.dispatches,
       submits: after.submits - before.submits,
       gflops: work.flops / median / 1e6,
