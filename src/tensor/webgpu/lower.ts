@@ -64,13 +64,34 @@ function lowerElementwise(
     elementwise({
       declarations: b.declarations(),
       size: out.size,
-      width: runs ? 64 : 256,
+      ...launchOf(Math.ceil(out.size / values.length), runs ? target : undefined),
       each: values.length,
       body: e.lines.join("\n  "),
       output: b.name(out),
       values,
     }),
   );
+}
+
+/** Invocations of a workgroup on CPU drivers without subgroups: those of a vector register. */
+const VECTOR = 8;
+
+/** Workgroups on CPU drivers, which keep many cores busy, and the fewest turns that are worth one. */
+const WORKGROUPS = 64, TURNS = 8;
+
+/**
+ * Width of a workgroup, and turns that it takes, for so many invocations. On a CPU driver a workgroup is
+ * one vector, and has much to do: each costs as much as a hundred additions.
+ *
+ * @param target a CPU driver; one turn by wide workgroups without it
+ */
+function launchOf(
+  invocations: number,
+  target: Target | undefined,
+): { width: number; turns: number } {
+  if (!target) return { width: 256, turns: 1 };
+  const width = target.subgroup ?? VECTOR, vectors = Math.ceil(invocations / width);
+  return { width, turns: Math.max(TURNS, Math.ceil(vectors / WORKGROUPS)) };
 }
 
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
@@ -271,7 +292,7 @@ function lowerOther(
         elementwise({
           declarations: b.declarations(),
           size: to.size,
-          width: target.software ? 64 : 256,
+          ...launchOf(to.size, target.software ? target : undefined),
           each: 1,
           body: "",
           output: b.name(to),
