@@ -29,6 +29,8 @@ export interface RowKernel {
   lanes: number;
   /** Most invocations of a workgroup. */
   width: number;
+  /** How often a workgroup takes rows, one after the other, where none share workgroup memory. */
+  turns: number;
   /** Whether the lanes of a row are a subgroup that can exchange values. */
   subgroup: boolean;
   /** Elements that an invocation works on in one turn of a loop. */
@@ -126,7 +128,8 @@ export function rowLoops(k: RowKernel): { code: string; workgroups: [number, num
   let outputs = most;
   if (k.lanes > 1) { while (k.rows % outputs !== 0) outputs--; }
   const width = k.lanes * outputs;
-  const groups = Math.ceil(k.rows / outputs), across = Math.min(groups, 65535);
+  const groups = Math.ceil(k.rows / outputs), workgroups = Math.ceil(groups / k.turns);
+  const across = Math.min(workgroups, 65535);
   const shared = k.lanes === 1 || k.subgroup
     ? []
     : k.loops.flatMap(({ reductions }, loop) =>
@@ -143,15 +146,17 @@ export function rowLoops(k: RowKernel): { code: string; workgroups: [number, num
 ${shared.join("\n")}
 @compute @workgroup_size(${width})
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32) {
-let group = wg.y * ${across}u + wg.x;
-if (group >= ${groups}u) { return; }
 let lane = ${k.lanes === 1 ? "0u" : `local % ${k.lanes}u`};
+let begin = (wg.y * ${across}u + wg.x) * ${k.turns}u;
+let end = min(begin + ${k.turns}u, ${groups}u);
+for (var group = begin; group < end; group++) {
 let o = group * ${outputs}u + local${k.lanes === 1 ? "" : ` / ${k.lanes}u`};
 ${k.lanes === 1 ? `if (o >= ${k.rows}u) { return; }` : ""}
 let base = o * ${k.count}u;
 ${k.before}
 ${loops.join("\n")}
 }
+}
 `;
-  return { code, workgroups: [across, Math.ceil(groups / across), 1] };
+  return { code, workgroups: [across, Math.ceil(workgroups / across), 1] };
 }

@@ -16,6 +16,7 @@ import { literal, registerType } from "./elementwise_text.ts";
 import { Emitter } from "./emit.ts";
 import { epilogue } from "./epilogue.ts";
 import { lowerAttention } from "./lower_attention.ts";
+import { launchOf } from "./launch.ts";
 import { isProduct, lowerProduct } from "./lower_product.ts";
 import { lowerRows } from "./lower_rows.ts";
 import { variantOf } from "./variants.ts";
@@ -71,27 +72,6 @@ function lowerElementwise(
       values,
     }),
   );
-}
-
-/** Invocations of a workgroup on CPU drivers without subgroups: those of a vector register. */
-const VECTOR = 8;
-
-/** Workgroups on CPU drivers, which keep many cores busy, and the fewest turns that are worth one. */
-const WORKGROUPS = 64, TURNS = 8;
-
-/**
- * Width of a workgroup, and turns that it takes, for so many invocations. On a CPU driver a workgroup is
- * one vector, and has much to do: each costs as much as a hundred additions.
- *
- * @param target a CPU driver; one turn by wide workgroups without it
- */
-function launchOf(
-  invocations: number,
-  target: Target | undefined,
-): { width: number; turns: number } {
-  if (!target) return { width: 256, turns: 1 };
-  const width = target.subgroup ?? VECTOR, vectors = Math.ceil(invocations / width);
-  return { width, turns: Math.max(TURNS, Math.ceil(vectors / WORKGROUPS)) };
 }
 
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));

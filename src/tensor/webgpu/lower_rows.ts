@@ -8,6 +8,7 @@ import { readsOf, type Step } from "../schedule.ts";
 import { Bindings, type Lowered, type Target } from "./bindings.ts";
 import { registerType } from "./elementwise_text.ts";
 import { Emitter } from "./emit.ts";
+import { launchOf } from "./launch.ts";
 import { variantOf } from "./variants.ts";
 
 /** Which loop over the row a step belongs to; a number for each row is made before that loop. */
@@ -138,7 +139,9 @@ export function lowerRows(
       rows,
       count,
       lanes,
-      width: variant === "shared" ? 256 : 64,
+      ...(software && variant !== "shared"
+        ? launchOf(rows * lanes, target)
+        : { width: variant === "shared" ? 256 : 64, turns: 1 }),
       subgroup: exchange,
       each,
       before: [...outer.lines, ...text[0].before.lines].join("\n"),
