@@ -77,6 +77,17 @@ const RATIOS: Readonly<Record<string, readonly [string, string]>> = {
   "time of MoIIE by dense, step": ["moiie_step", "dense_step"],
 };
 
+/** Jobs in the order in which they are measured, those by turns that are compared. */
+export function inTurns(jobs: readonly Job[]): Job[][] {
+  let groups: Job[][] = jobs.map((job) => [job]);
+  for (const pair of Object.values(RATIOS)) {
+    const [first, ...others] = groups.filter((group) => group.some((j) => pair.includes(j.name)));
+    first?.push(...others.flat());
+    groups = groups.filter((group) => !others.includes(group));
+  }
+  return groups;
+}
+
 /** The ratios of which both jobs were measured. */
 export function ratiosOf(
   jobs: readonly Pick<Measurement, "name" | "median">[],
@@ -224,14 +235,16 @@ async function main(args: string[]): Promise<void> {
   );
   const measured: Measurement[] = [];
   const beside: TorchJob[] = [];
-  for (const job of jobs) {
-    let request: TorchRequest | undefined;
-    const m = await measure(job, session, async ({ peer }) => {
-      if (torch && peer) request = await torch.request(peer);
+  for (const group of inTurns(jobs)) {
+    const requests: { name: string; request: TorchRequest }[] = [];
+    const rows = await measure(group, session, async ({ name }, { peer }) => {
+      if (torch && peer) requests.push({ name, request: await torch.request(peer) });
     });
-    measured.push(m);
-    console.log(row(m, peak));
-    if (torch && request) beside.push({ name: job.name, ...await torch.measure(request) });
+    measured.push(...rows);
+    for (const m of rows) console.log(row(m, peak));
+    for (const { name, request } of requests) {
+      beside.push({ name, ...await torch!.measure(request) });
+    }
   }
   const inTorch = torch && torchReport(torch.about, beside, measured);
   if (inTorch) console.log(`\n${torchTable(measured, inTorch)}`);

@@ -3,10 +3,11 @@ import {
   assertEquals,
   assertGreater,
   assertLess,
+  assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { type BenchReport, JOBS, jobsNamed, ratiosOf } from "../../src/cli/bench.ts";
+import { type BenchReport, inTurns, JOBS, jobsNamed, ratiosOf } from "../../src/cli/bench.ts";
 import {
   GPU_JOBS,
   largeAttention,
@@ -42,9 +43,45 @@ Deno.test("ratiosOf() compares what was measured", () => {
   assertEquals(ratiosOf(jobs), { "grouped by dense, balanced": 0.9 });
 });
 
+Deno.test("inTurns() puts together what is compared, in the order of the jobs", () => {
+  const names = inTurns(jobsNamed(["mm256", "grouped_vs_dense", "moe", "moe_fwd", "moiie_layer"]))
+    .map((group) => group.map(({ name }) => name));
+  assertEquals(names, [
+    ["mm256"],
+    ["dense_rows", "grouped_balanced", "grouped_skewed", "grouped_empty"],
+    ["moe", "moiie_layer"],
+    ["moe_fwd"],
+  ]);
+  const steps = jobsNamed(["dense_step", "vanilla_step", "moiie_step"]);
+  assertEquals(inTurns(steps), [steps]);
+});
+
+Deno.test("measure() takes jobs by turns and gives all their memory back when one fails", async () => {
+  const before = session.memory().live;
+  const [bmm] = jobsNamed(["bmm"]), order: string[] = [];
+  const watched = (name: string, fail = false) => ({
+    ...bmm,
+    name,
+    prepare: async () => {
+      const work = await bmm.prepare();
+      const run = () => {
+        if (fail) throw new Error("no");
+        order.push(name);
+        return work.run();
+      };
+      return { ...work, run };
+    },
+  });
+  const [a, b] = await measure([watched("a"), watched("b")], session);
+  assertEquals([a.name, b.name, a.n], ["a", "b", b.n]);
+  assertEquals(order.slice(-8, -2).join(""), "ababab"); // the last two are counted, not timed
+  await assertRejects(() => measure([watched("a"), watched("b", true)], session), Error, "no");
+  assertEquals(session.memory().live, before);
+});
+
 Deno.test("measure() counts the work of a compiled job and gives its memory back", async () => {
   const before = session.memory().live;
-  const m = await measure(JOBS.find((job) => job.name === "bmm")!, session);
+  const [m] = await measure(jobsNamed(["bmm"]), session);
   assertEquals([m.dispatches, m.submits], [1, 1]);
   assertGreater(m.n, 6);
   assert(m.min > 0 && m.min <= m.median, `${m.min} ${m.median}`);
@@ -97,7 +134,7 @@ Deno.test("jobs of published sizes run where they are asked for, and are right i
       [largeExperts("experts", size, "f16"), 3 * 64 * 2 * 3 * 2 * 32 * 48],
     ] as const
   ) {
-    const m = await measure(job, session);
+    const [m] = await measure([job], session);
     if (flops !== undefined) assertEquals(Math.round(m.gflops * m.median * 1e6), flops, job.what);
     assert(m.dispatches > 0 && m.submits === 1, job.what);
   }

@@ -82,59 +82,89 @@ export const TIMING = {
   milliseconds: 1500,
 } as const;
 
+/** A job that is being measured. */
+interface Measured {
+  readonly job: Job;
+  readonly work: Work;
+  /** Seconds until its first run was done. */
+  first: number;
+  readonly times: number[];
+  readonly hosts: number[];
+}
+
 /**
- * Measures a job on the session's device.
+ * Measures jobs on the session's device, by turns: what disturbs the machine meanwhile disturbs all of
+ * them, so that their ratios say something on a busy one too.
  *
- * @param onMeasured gets the work when it was measured, before its memory is given back
+ * @param onMeasured gets each work when it was measured, before its memory is given back
  */
 export async function measure(
-  job: Job,
+  jobs: readonly Job[],
   { gpu }: Session,
-  onMeasured?: (work: Work) => Promise<void>,
-): Promise<Measurement> {
-  const started = performance.now();
-  const work = await job.prepare();
+  onMeasured?: (job: Job, work: Work) => Promise<void>,
+): Promise<Measurement[]> {
+  const { warmUp, warmUpMilliseconds, least, most, milliseconds } = TIMING;
+  const all: Measured[] = [];
   try {
-    const once = async () => {
-      await work.run();
-      await gpu.idle();
-    };
-    await once();
-    const first = (performance.now() - started) / 1000;
-    const { warmUp, warmUpMilliseconds, least, most, milliseconds } = TIMING;
-    const warm = performance.now() + warmUpMilliseconds;
-    for (let i = 0; i < warmUp || performance.now() < warm; i++) await once();
-    const before = gpu.counters;
-    await once();
-    const after = gpu.counters;
-    const times: number[] = [], hosts: number[] = [];
-    const begin = performance.now();
-    while (
-      times.length < least || (times.length < most && performance.now() - begin < milliseconds)
-    ) {
-      const start = performance.now();
-      await work.run();
-      hosts.push(performance.now() - start);
-      await gpu.idle();
-      times.push(performance.now() - start);
+    for (const job of jobs) {
+      const started = performance.now();
+      const work = await job.prepare();
+      const it = { job, work, first: 0, times: [], hosts: [] };
+      all.push(it); // now, so that its memory is given back whatever happens
+      await runOnce(work, gpu);
+      it.first = (performance.now() - started) / 1000;
+      const warm = performance.now() + warmUpMilliseconds;
+      for (let i = 0; i < warmUp || performance.now() < warm; i++) await runOnce(work, gpu);
     }
-    await onMeasured?.(work);
-    for (const list of [times, hosts]) list.sort((a, b) => a - b);
-    const median = times[times.length >> 1];
-    return {
-      name: job.name,
-      what: job.what,
-      median,
-      min: times[0],
-      n: times.length,
-      first,
-      host: hosts[hosts.length >> 1],
-      dispatches: after.dispatches - before.dispatches,
-      submits: after.submits - before.submits,
-      gflops: work.flops / median / 1e6,
-      gbytes: work.bytes / median / 1e6,
-    };
+    const begin = performance.now(), end = begin + milliseconds * jobs.length;
+    for (let n = 0; n < least || (n < most && performance.now() < end); n++) {
+      for (const { work, times, hosts } of all) {
+        const { host, time } = await runOnce(work, gpu);
+        hosts.push(host);
+        times.push(time);
+      }
+    }
+    const measurements: Measurement[] = [];
+    for (const it of all) {
+      measurements.push(await summary(it, gpu));
+      await onMeasured?.(it.job, it.work);
+    }
+    return measurements;
   } finally {
-    work.dispose();
+    for (const { work } of all) work.dispose();
   }
+}
+
+/** Does a work once: milliseconds until it was submitted, and until the device was idle. */
+async function runOnce(work: Work, gpu: Session["gpu"]): Promise<{ host: number; time: number }> {
+  const start = performance.now();
+  await work.run();
+  const host = performance.now() - start;
+  await gpu.idle();
+  return { host, time: performance.now() - start };
+}
+
+/** What was measured of a job; its work is done once more, to count what it sends. */
+async function summary(
+  { job, work, first, times, hosts }: Measured,
+  gpu: Session["gpu"],
+): Promise<Measurement> {
+  const before = gpu.counters;
+  await runOnce(work, gpu);
+  const after = gpu.counters;
+  const middle = (list: number[]) => list.sort((a, b) => a - b)[list.length >> 1];
+  const median = middle(times);
+  return {
+    name: job.name,
+    what: job.what,
+    median,
+    min: times[0],
+    n: times.length,
+    first,
+    host: middle(hosts),
+    dispatches: after.dispatches - before.dispatches,
+    submits: after.submits - before.submits,
+    gflops: work.flops / median / 1e6,
+    gbytes: work.bytes / median / 1e6,
+  };
 }

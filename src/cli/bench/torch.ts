@@ -94,6 +94,7 @@ export class Torch implements AsyncDisposable {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #lines: AsyncGenerator<string>;
   readonly #folder: string;
+  #files = 0;
 
   private constructor(
     about: TorchAbout,
@@ -156,7 +157,7 @@ export class Torch implements AsyncDisposable {
     );
     const request = { kind, inputs: described, options, dtypes };
     if (!withValues) return request;
-    const values = join(this.#folder, "values.safetensors");
+    const values = join(this.#folder, `values${this.#files++}.safetensors`);
     await writeValues(values, inputs);
     return { ...request, values };
   }
