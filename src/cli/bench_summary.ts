@@ -22,15 +22,25 @@ const SHOWN = [
   "moiie_step",
 ];
 
-/** Median, minimum and arithmetic rate of the shown jobs, as a Markdown table. */
-export function benchSummary({ jobs }: BenchReport): string {
+/**
+ * Median, minimum and arithmetic rate of the shown jobs, beside PyTorch's median in f32 if the benchmark
+ * was run with `--torch`, as a Markdown table.
+ */
+export function benchSummary({ jobs, torch }: BenchReport): string {
+  const theirs = (name: string): string[] => {
+    const job = torch?.jobs.find((job) => job.name === name);
+    const it = job?.measured.find(({ dtype }) => dtype === "f32");
+    return torch ? [it ? digits(it.median) : ""] : [];
+  };
   const rows = SHOWN.map((name) => {
     const job = jobs.find((job) => job.name === name);
     if (!job) throw new RangeError(`the recorded benchmark has no job ${name}`);
     const { what, median, min, n, gflops } = job;
-    return [`\`${name}\``, what, digits(median), digits(min), n, gflops ? digits(gflops) : ""];
+    const rate = gflops ? digits(gflops) : "";
+    return [`\`${name}\``, what, digits(median), digits(min), n, rate, ...theirs(name)];
   });
-  return markdownTable(["job", "what", "median ms", "minimum", "n", "GFLOP/s"], rows);
+  const head = ["job", "what", "median ms", "minimum", "n", "GFLOP/s"];
+  return markdownTable([...head, ...(torch ? ["PyTorch ms"] : [])], rows);
 }
 
 /** Both medians of every job that was measured in PyTorch too, as a Markdown table. */
