@@ -49,6 +49,16 @@ export function matrixTileSize({ down, across, rows, columns }: MatrixTile, unit
   return { rows: down * rows * unit.m, columns: across * columns * unit.n };
 }
 
+/** Workgroup memory that a tile takes at most, bytes: both operands of a step, and units on their way out. */
+export function matrixTileBytes(tile: MatrixTile, unit: MatrixUnit, pairs: boolean): number {
+  const { rows, columns } = matrixTileSize(tile, unit);
+  const staged = (extent: number) =>
+    Math.max(extent * (DEPTH + PADDING), DEPTH * (extent + PADDING)) *
+    (unit.operands === "f16" ? 2 : 4);
+  const units = tile.down * tile.across * (pairs ? 2 : 1);
+  return staged(rows) + staged(columns) + 4 * units * unit.m * unit.n;
+}
+
 /** The same rows and columns with an even number of units across a subgroup, so that it has pairs. */
 export function pairedTile(tile: MatrixTile): MatrixTile {
   const { across, columns } = tile;

@@ -225,6 +225,42 @@ test("pairs of columns are made one by tensor cores, alone and beside the produc
   await check(() => [t.swiglu(t.groupedMatmul(rows, experts, map))], "grouped");
 });
 
+/** Bytes of workgroup memory that a kernel's text declares. */
+function workgroupBytes(code: string): number {
+  const arrays = code.matchAll(/var<workgroup> \w+: array<(vec4<)?(f16|f32)>?, (\d+)>/g);
+  return [...arrays].reduce(
+    (sum, [, four, type, n]) => sum + Number(n) * (four ? 4 : 1) * (type === "f16" ? 2 : 4),
+    0,
+  );
+}
+
+test("tiles by tensor cores fit the device's workgroup memory", async () => {
+  const x = halves(2048, 64), w = halves(2048, 64), tall = halves(64, 2048);
+  await t.evaluate(x, w, tall);
+  const unit: MatrixUnit = { operands: "f16", m: 16, n: 16, k: 16 };
+  const most: number[] = [];
+  for (const limit of [2 ** 14, 2 ** 15, 48 * 1024]) {
+    const sizes = [
+      t.matmul(x, t.transpose(w)),
+      t.matmul(t.transpose(tall), tall),
+      t.swiglu(t.linear(x, w)),
+    ].map((y) => {
+      const code = codeOf(y, {
+        f16: true,
+        subgroup: 32,
+        matrixUnits: [unit],
+        workgroupBytes: limit,
+        forced: { matmul: "matrix" },
+      });
+      assert(code.includes("subgroupMatrixLoad"), code);
+      return workgroupBytes(code);
+    });
+    assert(sizes.every((bytes) => bytes > 0 && bytes <= limit), `${sizes} of ${limit}`);
+    most.push(Math.max(...sizes));
+  }
+  assert(most[0] < most[1] && most[1] < most[2], `${most}`);
+});
+
 test("NaN and infinities behind the end of a sum do not reach a product by tensor cores", async () => {
   if (!canRun()) return;
   const wide = t.tensor(new Float16Array(40 * 48).fill(NaN), { shape: [40, 48] });

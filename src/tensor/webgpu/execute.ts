@@ -58,8 +58,8 @@ export function targetOf(gpu: Gpu): Target {
     subgroup,
     f16,
     workgroupBytes,
-    // Their kernel must know how many lanes share a matrix, and holds its tiles in workgroup memory.
-    matrixUnits: subgroup && workgroupBytes >= 2 ** 15 ? matrixUnits : [],
+    // Their kernel must know how many lanes share a matrix.
+    matrixUnits: subgroup ? matrixUnits : [],
     name,
     forced: {},
   };

@@ -15,6 +15,7 @@ import {
   MATRIX_TILES,
   matrixMatmul,
   type MatrixTile,
+  matrixTileBytes,
   matrixTileSize,
   type MatrixUnit,
   pairedTile,
@@ -198,12 +199,16 @@ const BUSY = 128;
 
 /** The largest tile of units that leaves enough workgroups; of those that do not, a small one. */
 function matrixTile(
+  { pairs }: MatmulKernel,
   { batch, m, n }: MatmulSize,
   together: number,
   unit: MatrixUnit,
+  { workgroupBytes }: Target,
 ): MatrixTile | undefined {
-  const fitting = MATRIX_TILES.map((tile) => ({ tile, ...matrixTileSize(tile, unit) }))
-    .filter(({ rows }) => together === Infinity || together % rows === 0);
+  const fitting = MATRIX_TILES.map((tile) => pairs ? pairedTile(tile) : tile)
+    .map((tile) => ({ tile, ...matrixTileSize(tile, unit) }))
+    .filter(({ rows }) => together === Infinity || together % rows === 0)
+    .filter(({ tile }) => matrixTileBytes(tile, unit, pairs) <= workgroupBytes);
   const busy = fitting.find(({ rows, columns }) =>
     batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= BUSY
   );
@@ -234,11 +239,8 @@ export function matmulText(
     : undefined;
   const name = forced.matmul ?? byShape ?? target.best?.(of) ?? variantOf("matmul", target);
   if (name === "matrix" && unit) {
-    const tile = matrixTile(size, together, unit);
-    if (tile) {
-      const own = kernel.pairs ? pairedTile(tile) : tile;
-      return matrixMatmul(kernel, size, target.subgroup!, unit, own);
-    }
+    const tile = matrixTile(kernel, size, together, unit, target);
+    if (tile) return matrixMatmul(kernel, size, target.subgroup!, unit, tile);
   }
   if (name === "split" && (together === Infinity || together % SIDE === 0)) {
     return splitMatmul(kernel, size);
