@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
 import {
   applyLvlm,
   applyPublishedLanguage,
@@ -182,7 +182,7 @@ Deno.test("step() makes no buffer, compiles nothing and plans nothing once it ha
     before.bindGroups,
     before.pipelines,
   ]);
-  assertEquals(session.memory().live, held);
+  assertLessOrEqual(session.memory().live, held);
   assert(after.dispatches > before.dispatches);
 });
 

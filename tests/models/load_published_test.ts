@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import {
   applyPublishedLanguage,
@@ -12,6 +12,7 @@ import {
   toBfloat16,
 } from "../../src/models/mod.ts";
 import { readAll } from "../../src/tensor/mod.ts";
+import type { GpuStorage } from "../../src/tensor/webgpu/execute.ts";
 import { session } from "../nn/shared.ts";
 import { inFolder, writeJson, writeWeights } from "./checkpoint_shared.ts";
 import { configOf, folderOf, modelIn, tensorsOf, textRows } from "./fixture_models.ts";
@@ -115,9 +116,10 @@ Deno.test("loadPublished() gives nearly the same logits with f16 weights in half
   const { tokens, mask } = textRows(79);
   const all: Float32Array[] = [], bytes: number[] = [];
   for (const dtype of ["f32", "f16"] as const) {
-    const before = session.memory().live;
     const { model, weights } = await loadPublished(folder, { dtype });
-    bytes.push(session.memory().live - before);
+    // Each one's, not the session's: memory of earlier tests is given back at any time.
+    const held = [...weights.values()].map((t) => (t.storage as GpuStorage).range.size);
+    bytes.push(held.reduce((a, b) => a + b, 0));
     const { logits } = applyPublishedLanguage(model as PublishedLanguage, { tokens, mask });
     all.push(Float32Array.from(await logits.data()));
     for (const t of weights.values()) t.dispose();
@@ -126,7 +128,7 @@ Deno.test("loadPublished() gives nearly the same logits with f16 weights in half
   assertGreater(want.length, 0);
   const off = Math.max(...got.map((v, i) => Math.abs(v - want[i])));
   assert(off > 0 && off < 0.03, `f16 logits are off by ${off}`);
-  assert(bytes[1] < 0.6 * bytes[0], `${bytes}`);
+  assert(bytes[1] > 0 && bytes[1] < 0.6 * bytes[0], `${bytes}`);
 });
 
 Deno.test("loadTensors() writes tensors larger than a piece and reports progress", async () => {
@@ -225,7 +227,7 @@ Deno.test("loadTensors() refuses values that f16 cannot hold, and integers", asy
       "65,504",
     );
     await assertRejects(() => loadTensors(checkpoint, ["whole"]), TypeError, "whole is I64");
-    assertEquals(session.memory().live, before);
+    assertLessOrEqual(session.memory().live, before);
   });
 });
 

@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertLessOrEqual,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -235,5 +236,6 @@ Deno.test("loadPublished() refuses a model that the device cannot hold before it
   );
   assertStringIncludes(error.message, 'dtype "f16"');
   assertStringIncludes(error.message, "streamLayers()");
-  assertEquals([read, session.memory().live], [0, before]);
+  assertEquals(read, 0);
+  assertLessOrEqual(session.memory().live, before);
 });
